@@ -1,0 +1,343 @@
+//! The ABI between the programs in the kernel and the agent: record header, hook ids, map keys and limits.
+//!
+//! Both sides compile this file. It names no protocol, no engine and no aya type; the agent reads records with
+//! [`Header::parse`], which fails instead of panicking when bytes are short or unknown.
+#![no_std]
+
+/// One hook: what was called. The number is the hook's attach cookie, its index in the counters and its id in records.
+#[repr(u16)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // each is the kernel's or the library's own name
+pub enum Hook {
+    Read = 1,
+    Readv = 2,
+    Recv = 3,
+    Recvfrom = 4,
+    Recvmsg = 5,
+    Write = 6,
+    Writev = 7,
+    Send = 8,
+    Sendto = 9,
+    Sendmsg = 10,
+    Accept = 11,
+    Accept4 = 12,
+    Close = 13,
+    /// libc's `syscall()` with `SYS_close`: libuv closes this way, so a probe on `close` never sees it.
+    SyscallClose = 14,
+    SslRead = 15,
+    SslReadEx = 16,
+    SslWrite = 17,
+    SslWriteEx = 18,
+    SslFree = 19,
+    Exec = 20,
+    Fork = 21,
+    Exit = 22,
+}
+
+/// One more than the largest hook id: the length of every table indexed by hook.
+pub const HOOK_SLOTS: usize = 23;
+
+/// What a hook does with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The process receives bytes.
+    Read,
+    /// The process sends bytes.
+    Write,
+    /// A connection begins: the result is its file descriptor.
+    Open,
+    /// A connection ends.
+    Close,
+    /// Not about a connection.
+    Process,
+}
+
+impl Hook {
+    /// Every hook, in id order.
+    pub const ALL: [Hook; HOOK_SLOTS - 1] = [
+        Hook::Read,
+        Hook::Readv,
+        Hook::Recv,
+        Hook::Recvfrom,
+        Hook::Recvmsg,
+        Hook::Write,
+        Hook::Writev,
+        Hook::Send,
+        Hook::Sendto,
+        Hook::Sendmsg,
+        Hook::Accept,
+        Hook::Accept4,
+        Hook::Close,
+        Hook::SyscallClose,
+        Hook::SslRead,
+        Hook::SslReadEx,
+        Hook::SslWrite,
+        Hook::SslWriteEx,
+        Hook::SslFree,
+        Hook::Exec,
+        Hook::Fork,
+        Hook::Exit,
+    ];
+
+    /// The hook of an id, or `None` for a number that this build does not know.
+    #[must_use]
+    pub fn from_id(id: u16) -> Option<Hook> {
+        Hook::ALL.get((id as usize).checked_sub(1)?).copied()
+    }
+
+    /// The name in metrics, `check` and `/status`: the function or tracepoint as the kernel or library spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Hook::Read => "read",
+            Hook::Readv => "readv",
+            Hook::Recv => "recv",
+            Hook::Recvfrom => "recvfrom",
+            Hook::Recvmsg => "recvmsg",
+            Hook::Write => "write",
+            Hook::Writev => "writev",
+            Hook::Send => "send",
+            Hook::Sendto => "sendto",
+            Hook::Sendmsg => "sendmsg",
+            Hook::Accept => "accept",
+            Hook::Accept4 => "accept4",
+            Hook::Close => "close",
+            Hook::SyscallClose => "syscall",
+            Hook::SslRead => "SSL_read",
+            Hook::SslReadEx => "SSL_read_ex",
+            Hook::SslWrite => "SSL_write",
+            Hook::SslWriteEx => "SSL_write_ex",
+            Hook::SslFree => "SSL_free",
+            Hook::Exec => "exec",
+            Hook::Fork => "fork",
+            Hook::Exit => "exit",
+        }
+    }
+
+    /// What the hook does with the connection.
+    #[must_use]
+    pub const fn action(self) -> Action {
+        match self {
+            Hook::Read
+            | Hook::Readv
+            | Hook::Recv
+            | Hook::Recvfrom
+            | Hook::Recvmsg
+            | Hook::SslRead
+            | Hook::SslReadEx => Action::Read,
+            Hook::Write
+            | Hook::Writev
+            | Hook::Send
+            | Hook::Sendto
+            | Hook::Sendmsg
+            | Hook::SslWrite
+            | Hook::SslWriteEx => Action::Write,
+            Hook::Accept | Hook::Accept4 => Action::Open,
+            Hook::Close | Hook::SyscallClose | Hook::SslFree => Action::Close,
+            Hook::Exec | Hook::Fork | Hook::Exit => Action::Process,
+        }
+    }
+
+    /// Whether the connection is an OpenSSL `SSL *` and not a file descriptor.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Hook::SslRead | Hook::SslReadEx | Hook::SslWrite | Hook::SslWriteEx | Hook::SslFree)
+    }
+}
+
+/// Key of a connection in the `CONNS` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// File descriptor, or the `SSL *` of a TLS connection.
+    pub id: u64,
+    /// Thread group (the process).
+    pub tgid: u32,
+    /// 0 for a socket, 1 for TLS: a small pointer must not meet a descriptor.
+    pub tls: u32,
+}
+
+/// State of a connection in the `CONNS` map. The kernel side owns the positions, user space owns the volumes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conn {
+    /// Bytes that the process has received on this connection since the agent knows it.
+    pub read_position: u64,
+    /// Bytes that it has sent.
+    pub write_position: u64,
+    /// Tells two connections with the same descriptor apart: the low bits of the time when this one was first seen.
+    pub generation: u32,
+    /// Bytes to copy per receiving call: a volume, see [`VOLUME_OFF`].
+    pub read_volume: u32,
+    /// Bytes to copy per sending call.
+    pub write_volume: u32,
+    /// [`FLAG_MIDWAY`] or 0.
+    pub flags: u32,
+}
+
+/// Volume: say nothing about calls on this connection; positions still advance.
+pub const VOLUME_OFF: u32 = u32::MAX;
+/// Volume: report sizes and times, copy nothing.
+pub const VOLUME_SIZE_ONLY: u32 = 0;
+/// Volume of a connection that user space has not yet understood: the most bytes copied of one call.
+pub const VOLUME_FULL: u32 = 64 * 1024;
+/// Of a call larger than its volume, so many last bytes are copied as well (a JSON answer ends with its `usage`).
+pub const TAIL_BYTES: u32 = 1024;
+/// io vectors walked per call; what lies behind them is an elision of known length.
+pub const MAX_IOVECS: usize = 16;
+
+/// Record flag: this connection was there before the agent was.
+pub const FLAG_MIDWAY: u16 = 1;
+/// Record flag: the last record of its call. What the call transferred beyond it was not copied.
+pub const FLAG_LAST: u16 = 2;
+
+/// Every record begins with this header; `len` payload bytes follow.
+///
+/// A call that copies more than one record holds sends several, in order, from one thread, with growing `offset`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// CLOCK_MONOTONIC in nanoseconds (`bpf_ktime_get_ns`) when the call returned.
+    pub time_ns: u64,
+    /// File descriptor or `SSL *`; for fork the child's thread group.
+    pub conn: u64,
+    /// Bytes that this connection had transferred in this direction before this call.
+    pub position: u64,
+    /// Bytes that this call transferred, 0 at the end of the stream, or `-errno` (-1 where the library hides it).
+    pub result: i64,
+    /// Thread group (the process).
+    pub tgid: u32,
+    /// Thread.
+    pub tid: u32,
+    /// Which use of the descriptor this is, see [`Conn::generation`].
+    pub generation: u32,
+    /// Where in the call's bytes this record's payload begins.
+    pub offset: u32,
+    /// Payload bytes in this record.
+    pub len: u32,
+    /// [`Hook`] id.
+    pub hook: u16,
+    /// `FLAG_*`.
+    pub flags: u16,
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// Bytes of [`Header`].
+pub const HEADER_BYTES: usize = 64;
+/// Payload bytes of the three record sizes: none, small, large. Ring-buffer reservations have constant sizes because a
+/// uprobe may be preempted, which makes per-CPU scratch space unsafe.
+pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
+/// See [`SMALL_PAYLOAD`].
+pub const LARGE_PAYLOAD: usize = 4096 - HEADER_BYTES;
+
+const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
+const _: () = assert!(size_of::<Conn>() == 32 && size_of::<ConnId>() == 16);
+
+impl Header {
+    /// Splits a record into header and payload; `None` when it is shorter than it says.
+    #[must_use]
+    pub fn parse(record: &[u8]) -> Option<(Header, &[u8])> {
+        fn take<const N: usize>(at: &mut &[u8]) -> Option<[u8; N]> {
+            let (head, rest) = at.split_first_chunk::<N>()?;
+            *at = rest;
+            Some(*head)
+        }
+        let mut at = record;
+        let header = Header {
+            time_ns: u64::from_ne_bytes(take(&mut at)?),
+            conn: u64::from_ne_bytes(take(&mut at)?),
+            position: u64::from_ne_bytes(take(&mut at)?),
+            result: i64::from_ne_bytes(take(&mut at)?),
+            tgid: u32::from_ne_bytes(take(&mut at)?),
+            tid: u32::from_ne_bytes(take(&mut at)?),
+            generation: u32::from_ne_bytes(take(&mut at)?),
+            offset: u32::from_ne_bytes(take(&mut at)?),
+            len: u32::from_ne_bytes(take(&mut at)?),
+            hook: u16::from_ne_bytes(take(&mut at)?),
+            flags: u16::from_ne_bytes(take(&mut at)?),
+            reserved: u64::from_ne_bytes(take(&mut at)?),
+        };
+        Some((header, at.get(..header.len as usize)?))
+    }
+}
+
+/// Why the kernel side could not say something. Index of the `LOST` counters.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The ring buffer was full.
+    RingFull = 0,
+    /// The call's memory could not be read (swapped out, unmapped): its bytes are an elision.
+    Fault = 1,
+    /// More calls were under way than `CALLS` holds.
+    CallsFull = 2,
+    /// More connections than `CONNS` holds.
+    ConnsFull = 3,
+}
+
+/// Number of [`Loss`] reasons.
+pub const LOSS_SLOTS: usize = 4;
+
+impl Loss {
+    /// Every reason, in index order.
+    pub const ALL: [Loss; LOSS_SLOTS] = [Loss::RingFull, Loss::Fault, Loss::CallsFull, Loss::ConnsFull];
+
+    /// Label value of `reason`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Loss::RingFull => "ring_full",
+            Loss::Fault => "fault",
+            Loss::CallsFull => "calls_full",
+            Loss::ConnsFull => "conns_full",
+        }
+    }
+}
+
+/// Per-hook counters, one per CPU, in the `COUNTS` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Times that a probe of this hook ran.
+    pub hits: u64,
+    /// Records that it sent.
+    pub records: u64,
+    /// Payload bytes that it copied.
+    pub bytes: u64,
+    /// What was lost, by [`Loss`].
+    pub lost: [u64; LOSS_SLOTS],
+}
+
+/// How a process's calls reach the programs: value of the `TRACED` map.
+pub const SOURCE_UPROBES: u32 = 1;
+/// Through the syscall tracepoints (no libc symbol to probe).
+pub const SOURCE_SYSCALLS: u32 = 2;
+
+/// Attach-cookie bit above the hook id: how the arguments lie at the probed instruction.
+pub const COOKIE_HOOK_MASK: u64 = 0xffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hook_ids_are_their_index() {
+        for (index, hook) in Hook::ALL.into_iter().enumerate() {
+            assert_eq!(hook as usize, index + 1);
+            assert_eq!(Hook::from_id(hook as u16), Some(hook));
+        }
+        assert_eq!(Hook::from_id(0), None);
+        assert_eq!(Hook::from_id(HOOK_SLOTS as u16), None);
+    }
+
+    #[test]
+    fn a_short_record_is_refused() {
+        let mut record = [0u8; HEADER_BYTES + 4];
+        record[48] = 4;
+        assert!(Header::parse(&record).is_some_and(|(_, payload)| payload.len() == 4));
+        for short in 0..record.len() {
+            assert!(Header::parse(&record[..short]).is_none(), "{short} bytes");
+        }
+    }
+}

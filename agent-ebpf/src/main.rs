@@ -1,0 +1,2 @@
+//! Programs for the BPF target.
+fn main() {}

@@ -1,0 +1,214 @@
+//! Engines: one file for each kind of inference server, one line in [`ENGINES`].
+//!
+//! An engine says how its processes are recognised, which functions to hook, and what its messages mean for a request.
+//! It never touches the kernel, a clock, a metric or a label. Vocabularies that several servers speak are dialects
+//! ([`openai`]).
+
+use crate::event::Nanos;
+use crate::host::process::Process;
+use crate::issue::Issue;
+use crate::wire::{Message, RequestHead};
+use inferscope_ebpf::Hook;
+
+pub mod openai;
+pub mod vllm;
+
+/// Every engine that this build knows, in the order in which they are asked.
+pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm];
+
+/// The engine of a name (label value and configuration key).
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Engine> {
+    ENGINES.iter().copied().find(|engine| engine.name() == name)
+}
+
+/// One kind of inference server.
+pub trait Engine: Sync {
+    /// Label value and configuration key.
+    fn name(&self) -> &'static str;
+
+    /// Whether `process` belongs to such a server, and how that is known. Pure.
+    fn matches(&self, process: &Process) -> Option<Match>;
+
+    /// What to hook in its processes.
+    fn hooks(&self) -> &'static [Target];
+
+    /// Opens an exchange for a request, or `None` for requests that are not inference (health, metrics, model lists).
+    fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>>;
+}
+
+/// That a process belongs to a server, with the evidence that `check` and `/status` show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// What it does there.
+    pub role: Role,
+    /// One sentence, for people: "argv contains `vllm serve`".
+    pub evidence: String,
+    /// A name for the server when nothing better is configured, for example "vllm:8000".
+    pub service: Option<String>,
+}
+
+/// What a process does in its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Talks to clients: its sockets are hooked.
+    Frontend,
+    /// Computes: part of the server, nothing hooked.
+    Worker,
+}
+
+/// Functions of one library to hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where the functions live.
+    pub library: Library,
+    /// The functions.
+    pub hooks: &'static [Hook],
+}
+
+/// Which mapped file, by pattern: containers and wheels rename libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// The C library (`libc.so.6`, `libc-2.31.so`, `ld-musl-*.so.1`); where a process maps none, the syscall tracepoints.
+    Libc,
+    /// Any mapped `libssl*.so*`, and the executable itself where OpenSSL is linked into it with symbols.
+    OpenSsl,
+}
+
+/// Socket and TLS hooks that every HTTP server needs; an engine adds to them.
+pub const HTTP_SERVER: &[Target] = &[
+    Target {
+        library: Library::Libc,
+        hooks: &[
+            Hook::Read,
+            Hook::Readv,
+            Hook::Recv,
+            Hook::Recvfrom,
+            Hook::Recvmsg,
+            Hook::Write,
+            Hook::Writev,
+            Hook::Send,
+            Hook::Sendto,
+            Hook::Sendmsg,
+            Hook::Accept,
+            Hook::Accept4,
+            Hook::Close,
+        ],
+    },
+    Target {
+        library: Library::OpenSsl,
+        hooks: &[Hook::SslRead, Hook::SslReadEx, Hook::SslWrite, Hook::SslWriteEx, Hook::SslFree],
+    },
+];
+
+/// What one message means for the request. A closed vocabulary: an engine that needs more grows it for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing about time.
+    Ignore,
+    /// The server has begun to answer, without output yet (a role announcement, a `response.created`).
+    Announce,
+    /// Output for these choices: one content event.
+    Output(Choices),
+    /// The server said that this is the end ("[DONE]", a finish reason, `message_stop`). The transport may go on.
+    Finish,
+}
+
+/// A set of choice indexes 0 to 63 (`n` parallel answers of one request).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Choices(u64);
+
+impl Choices {
+    /// Adds an index; those above 63 count as 63.
+    pub fn insert(&mut self, index: u64) {
+        self.0 |= 1 << index.min(63);
+    }
+
+    /// Whether no choice is in the set.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indexes, ascending.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |index| self.0 >> index & 1 == 1)
+    }
+}
+
+/// One request and its answer, read by the engine that serves it. Holds no prompt and no answer text.
+pub trait Exchange: Send {
+    /// Reads one message.
+    fn interpret(&mut self, at: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step;
+
+    /// What is known by now.
+    fn facts(&self) -> &Facts;
+}
+
+/// What an exchange has said of itself, text excluded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The response's model, else the request's.
+    pub model: Option<String>,
+    /// The response's id (`cmpl-…`).
+    pub id: Option<String>,
+    /// Token counts that the server stated. Absent is not zero.
+    pub usage: Usage,
+    /// `stop`, `length`, `tool_calls`, … of the last choice that finished.
+    pub finish_reason: Option<String>,
+    /// The server reported an error inside a stream whose status was already 200.
+    pub stream_error: bool,
+}
+
+/// Token counts from the server's `usage`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Prompt tokens.
+    pub prompt: Option<u64>,
+    /// Of these, tokens that came from the prefix cache.
+    pub cached: Option<u64>,
+    /// Generated tokens.
+    pub completion: Option<u64>,
+}
+
+/// What was asked for: label value `operation` (OpenTelemetry's gen_ai.operation.name where it has one).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Operation {
+    #[default]
+    Other,
+    TextCompletion,
+    Chat,
+    Embeddings,
+    Score,
+    Rerank,
+    Pooling,
+    Transcription,
+    Speech,
+}
+
+impl Operation {
+    /// Label value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Operation::Other => "other",
+            Operation::TextCompletion => "text_completion",
+            Operation::Chat => "chat",
+            Operation::Embeddings => "embeddings",
+            Operation::Score => "score",
+            Operation::Rerank => "rerank",
+            Operation::Pooling => "pooling",
+            Operation::Transcription => "transcription",
+            Operation::Speech => "speech",
+        }
+    }
+
+    /// Whether answers are generated token by token, so that TTFT and ITL mean something.
+    #[must_use]
+    pub const fn generates(self) -> bool {
+        matches!(self, Operation::TextCompletion | Operation::Chat)
+    }
+}

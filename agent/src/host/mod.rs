@@ -1,0 +1,2 @@
+//! Who runs on this host.
+pub mod process;

@@ -1,0 +1,85 @@
+//! What went wrong without stopping anything: a closed list, counted as `inferscope_issues_total{issue}`.
+//!
+//! Decoders return issues, they never log. One place (the core's sink) counts them and writes a rate-limited line.
+
+/// Something in the traffic or its capture that could not be used as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Issue {
+    /// Events of a stream were lost; the stream goes on behind a gap.
+    StreamGap,
+    /// Two calls claimed the same stream bytes (two threads on one connection).
+    StreamOverlap,
+    /// Bytes that are not HTTP where a message should begin.
+    HttpMalformed,
+    /// A message head longer than the bound.
+    HttpHeadTooLong,
+    /// A response that no request was seen for.
+    HttpUnexpectedResponse,
+    /// A line of an event stream longer than the bound; its event is ignored.
+    SseLineTooLong,
+    /// A body that should be JSON and is not.
+    JsonMalformed,
+    /// JSON nested deeper than the bound.
+    JsonTooDeep,
+    /// A choice index above 63: its tokens are timed together with choice 63.
+    ChoiceOverBound,
+    /// A compressed answer: its content is not read.
+    ContentEncoded,
+    /// More connections than the core holds; the one idle longest was forgotten.
+    ConnectionsOverBound,
+    /// More pipelined requests on a connection than the core holds.
+    RequestsOverBound,
+    /// More inter-token gaps in one request than it keeps; the oldest were exported early.
+    GapsOverBound,
+    /// A connection speaks something that no decoder knows.
+    ProtocolUnknown,
+    /// A model name beyond the cap; its series are under `model="other"`.
+    ModelOverBound,
+    /// A record from the kernel side that this build cannot read.
+    RecordUnreadable,
+}
+
+impl Issue {
+    /// Every issue.
+    pub const ALL: &[Issue] = &[
+        Issue::StreamGap,
+        Issue::StreamOverlap,
+        Issue::HttpMalformed,
+        Issue::HttpHeadTooLong,
+        Issue::HttpUnexpectedResponse,
+        Issue::SseLineTooLong,
+        Issue::JsonMalformed,
+        Issue::JsonTooDeep,
+        Issue::ChoiceOverBound,
+        Issue::ContentEncoded,
+        Issue::ConnectionsOverBound,
+        Issue::RequestsOverBound,
+        Issue::GapsOverBound,
+        Issue::ProtocolUnknown,
+        Issue::ModelOverBound,
+        Issue::RecordUnreadable,
+    ];
+
+    /// Label value.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Issue::StreamGap => "stream_gap",
+            Issue::StreamOverlap => "stream_overlap",
+            Issue::HttpMalformed => "http_malformed",
+            Issue::HttpHeadTooLong => "http_head_too_long",
+            Issue::HttpUnexpectedResponse => "http_unexpected_response",
+            Issue::SseLineTooLong => "sse_line_too_long",
+            Issue::JsonMalformed => "json_malformed",
+            Issue::JsonTooDeep => "json_too_deep",
+            Issue::ChoiceOverBound => "choice_over_bound",
+            Issue::ContentEncoded => "content_encoded",
+            Issue::ConnectionsOverBound => "connections_over_bound",
+            Issue::RequestsOverBound => "requests_over_bound",
+            Issue::GapsOverBound => "gaps_over_bound",
+            Issue::ProtocolUnknown => "protocol_unknown",
+            Issue::ModelOverBound => "model_over_bound",
+            Issue::RecordUnreadable => "record_unreadable",
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The `inferscope` command.
+fn main() {}

@@ -4,7 +4,7 @@
 //! [`Header::parse`], which fails instead of panicking when bytes are short or unknown.
 #![no_std]
 
-/// One hook: what was called. The number is the hook's attach cookie, its index in the counters and its id in records.
+/// One hook: what was called. The number is its index in the counters and its id in records.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is the kernel's or the library's own name
@@ -161,16 +161,12 @@ pub struct ConnId {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conn {
-    /// Bytes that the process has received on this connection since the agent knows it.
-    pub read_position: u64,
-    /// Bytes that it has sent.
-    pub write_position: u64,
+    /// Bytes that the process has received, and sent, on this connection since the agent knows it.
+    pub position: [u64; 2],
+    /// Bytes to copy per receiving, and per sending, call: volumes, see [`VOLUME_OFF`].
+    pub volume: [u32; 2],
     /// Tells two connections with the same descriptor apart: the low bits of the time when this one was first seen.
     pub generation: u32,
-    /// Bytes to copy per receiving call: a volume, see [`VOLUME_OFF`].
-    pub read_volume: u32,
-    /// Bytes to copy per sending call.
-    pub write_volume: u32,
     /// [`FLAG_MIDWAY`] or 0.
     pub flags: u32,
 }
@@ -188,8 +184,6 @@ pub const MAX_IOVECS: usize = 16;
 
 /// Record flag: this connection was there before the agent was.
 pub const FLAG_MIDWAY: u16 = 1;
-/// Record flag: the last record of its call. What the call transferred beyond it was not copied.
-pub const FLAG_LAST: u16 = 2;
 
 /// Every record begins with this header; `len` payload bytes follow.
 ///
@@ -219,17 +213,20 @@ pub struct Header {
     pub hook: u16,
     /// `FLAG_*`.
     pub flags: u16,
-    /// Zero.
-    pub reserved: u64,
+    /// Where in the call the last copied byte of all its records ends, 0 where this is its only record. What lies
+    /// behind was not copied on purpose.
+    pub copied: u64,
 }
 
 /// Bytes of [`Header`].
 pub const HEADER_BYTES: usize = 64;
-/// Payload bytes of the three record sizes: none, small, large. Ring-buffer reservations have constant sizes because a
-/// uprobe may be preempted, which makes per-CPU scratch space unsafe.
+/// Payload bytes of the record sizes. Ring-buffer reservations have constant sizes because a uprobe may be preempted,
+/// which makes per-CPU scratch space unsafe.
 pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
-pub const LARGE_PAYLOAD: usize = 4096 - HEADER_BYTES;
+pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
+/// See [`SMALL_PAYLOAD`].
+pub const LARGE_PAYLOAD: usize = 16_384 - HEADER_BYTES;
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 const _: () = assert!(size_of::<Conn>() == 32 && size_of::<ConnId>() == 16);
@@ -256,7 +253,7 @@ impl Header {
             len: u32::from_ne_bytes(take(&mut at)?),
             hook: u16::from_ne_bytes(take(&mut at)?),
             flags: u16::from_ne_bytes(take(&mut at)?),
-            reserved: u64::from_ne_bytes(take(&mut at)?),
+            copied: u64::from_ne_bytes(take(&mut at)?),
         };
         Some((header, at.get(..header.len as usize)?))
     }
@@ -314,8 +311,71 @@ pub const SOURCE_UPROBES: u32 = 1;
 /// Through the syscall tracepoints (no libc symbol to probe).
 pub const SOURCE_SYSCALLS: u32 = 2;
 
-/// Attach-cookie bit above the hook id: how the arguments lie at the probed instruction.
-pub const COOKIE_HOOK_MASK: u64 = 0xffff;
+/// What a program is told about the hook that it was attached for: the attach cookie of its probe.
+///
+/// The programs read everything that differs between hooks from here and never branch on the hook itself: the verifier
+/// would walk each hook's path through every loop ("BPF program is too large").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie(pub u64);
+
+/// How the arguments of a call name its bytes.
+#[repr(u64)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `(fd, buffer, …)`.
+    Buffer = 0,
+    /// `(fd, struct iovec *, count)`.
+    Vectors = 1,
+    /// `(fd, struct msghdr *)`.
+    Message = 2,
+    /// The result is a new descriptor.
+    Opens = 3,
+    /// `(fd)` is no more.
+    Closes = 4,
+    /// `(number, fd)`: libc's `syscall()`.
+    ClosesBySyscall = 5,
+    /// The call's result is a truth value and the fourth argument points to the byte count.
+    Counted = 6,
+}
+
+impl Cookie {
+    const WRITES_BIT: u32 = 16;
+    const SHAPE_BIT: u32 = 17;
+
+    /// The cookie of a hook.
+    #[must_use]
+    pub const fn of(hook: Hook) -> Cookie {
+        let shape = match hook {
+            Hook::Readv | Hook::Writev => Shape::Vectors,
+            Hook::Recvmsg | Hook::Sendmsg => Shape::Message,
+            Hook::Accept | Hook::Accept4 => Shape::Opens,
+            Hook::Close | Hook::SslFree => Shape::Closes,
+            Hook::SyscallClose => Shape::ClosesBySyscall,
+            Hook::SslReadEx | Hook::SslWriteEx => Shape::Counted,
+            _ => Shape::Buffer,
+        };
+        let writes = matches!(hook.action(), Action::Write);
+        Cookie(hook as u64 | (writes as u64) << Self::WRITES_BIT | (shape as u64) << Self::SHAPE_BIT)
+    }
+
+    /// The hook's id.
+    #[must_use]
+    pub const fn hook(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// 0 where the call receives, 1 where it sends: index into [`Conn`]'s pairs.
+    #[must_use]
+    pub const fn direction(self) -> usize {
+        (self.0 >> Self::WRITES_BIT & 1) as usize
+    }
+
+    /// Whether the call has this shape.
+    #[must_use]
+    pub const fn is(self, shape: Shape) -> bool {
+        self.0 >> Self::SHAPE_BIT & 0xf == shape as u64
+    }
+}
 
 #[cfg(test)]
 mod tests {

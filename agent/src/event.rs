@@ -2,7 +2,7 @@
 //!
 //! Pure types. [`crate::kernel`] makes them from ring-buffer records, [`crate::tape`] from recordings.
 
-use inferscope_ebpf::{Action, FLAG_LAST, FLAG_MIDWAY, Header, Hook};
+use inferscope_ebpf::{Action, FLAG_MIDWAY, Header, Hook};
 
 /// A moment on CLOCK_MONOTONIC, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,7 +129,7 @@ impl Event {
                 position: header.position,
                 total: result.unsigned_abs(),
                 offset: header.offset,
-                last: header.flags & FLAG_LAST != 0,
+                last: u64::from(header.offset) + u64::from(header.len) >= header.copied,
                 bytes: payload.to_vec(),
             })),
             // An OpenSSL call that fails mostly wants more cipher text; the socket tells of real ends.

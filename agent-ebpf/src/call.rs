@@ -1,0 +1,132 @@
+//! Pairing of a call's entry with its exit, and what becomes of a finished call: one path for all sources.
+
+use crate::{
+    emit,
+    maps::{CALLS, CONNS, CallArguments, CallKey},
+    sys,
+};
+use inferscope_ebpf::{Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_OFF};
+
+const EAGAIN: i64 = 11;
+
+/// Whether a connection is named by a descriptor or by an `SSL *`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    Socket = 0,
+    Tls = 1,
+}
+
+/// Remembers a call until [`leave`].
+#[inline(always)]
+pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
+    emit::hit(cookie.hook());
+    let key = CallKey { thread: sys::thread(), tls: layer as u64 };
+    if CALLS.insert(key, CallArguments { cookie: cookie.0, arguments }, 0).is_err() {
+        emit::lost(cookie.hook(), Loss::CallsFull);
+    }
+}
+
+/// The call that this thread entered last, if any.
+#[inline(always)]
+pub fn leave(layer: Layer) -> Option<(Cookie, [u64; 4])> {
+    let key = CallKey { thread: sys::thread(), tls: layer as u64 };
+    // SAFETY: the entry belongs to the running thread, which is here and not removing it elsewhere.
+    let CallArguments { cookie, arguments } = *unsafe { CALLS.get(key) }?;
+    let _ = CALLS.remove(key);
+    Some((Cookie(cookie), arguments))
+}
+
+/// A connection begins.
+#[inline(always)]
+pub fn opened(cookie: Cookie, layer: Layer, id: u64) {
+    let time = sys::now();
+    let key = conn_id(layer, id);
+    let conn = fresh(time, 0);
+    if CONNS.insert(key, conn, 0).is_err() {
+        return emit::lost(cookie.hook(), Loss::ConnsFull);
+    }
+    emit::empty(&header(cookie, time, &key, &conn));
+}
+
+/// A connection ends.
+#[inline(always)]
+pub fn closed(cookie: Cookie, layer: Layer, id: u64) {
+    let key = conn_id(layer, id);
+    // SAFETY: copied at once; a concurrent removal would be a double close in the traced process.
+    let Some(conn) = (unsafe { CONNS.get(key) }).copied() else { return };
+    let _ = CONNS.remove(key);
+    emit::empty(&header(cookie, sys::now(), &key, &conn));
+}
+
+/// A call moved `result` bytes at `at` (a buffer, or what the cookie's shape says), met the end of the stream (0) or
+/// failed (`-errno`).
+#[inline(always)]
+pub fn moved(cookie: Cookie, layer: Layer, id: u64, result: i64, at: u64, count: u64) {
+    let key = conn_id(layer, id);
+    let time = sys::now();
+    let Some(conn) = connection(cookie, layer, &key, time, result) else { return };
+    // SAFETY: map values stay readable for the program's run. Two threads that use one connection at the same moment
+    // could mix up its positions; user space would see the overlap and say so.
+    let conn = unsafe { &mut *conn };
+    let direction = cookie.direction();
+    let position = conn.position[direction];
+    let volume = conn.volume[direction];
+    if result > 0 {
+        conn.position[direction] = position + result as u64;
+    }
+    if volume == VOLUME_OFF || result == -EAGAIN {
+        return;
+    }
+    let header = Header { position, result, ..header(cookie, time, &key, conn) };
+    if result <= 0 {
+        return emit::empty(&header);
+    }
+    if cookie.is(Shape::Vectors) || cookie.is(Shape::Message) {
+        return emit::vectors(&header, at, count, volume);
+    }
+    emit::buffer(&header, at, volume);
+}
+
+/// The connection of a call. Sockets are known by accept or by user space; TLS connections by their first bytes.
+#[inline(always)]
+fn connection(cookie: Cookie, layer: Layer, key: &ConnId, time: u64, result: i64) -> Option<*mut Conn> {
+    if let Some(conn) = CONNS.get_ptr_mut(key) {
+        return Some(conn);
+    }
+    if matches!(layer, Layer::Socket) || result <= 0 {
+        return None;
+    }
+    // Nobody can tell whether this SSL object is older than the agent.
+    if CONNS.insert(key, fresh(time, FLAG_MIDWAY as u32), 0).is_err() {
+        emit::lost(cookie.hook(), Loss::ConnsFull);
+    }
+    CONNS.get_ptr_mut(key)
+}
+
+#[inline(always)]
+fn fresh(time: u64, flags: u32) -> Conn {
+    Conn { position: [0; 2], volume: [VOLUME_FULL; 2], generation: time as u32, flags }
+}
+
+#[inline(always)]
+fn conn_id(layer: Layer, id: u64) -> ConnId {
+    ConnId { id, tgid: sys::tgid(), tls: layer as u32 }
+}
+
+#[inline(always)]
+fn header(cookie: Cookie, time: u64, key: &ConnId, conn: &Conn) -> Header {
+    Header {
+        time_ns: time,
+        conn: key.id,
+        position: 0,
+        result: 0,
+        tgid: key.tgid,
+        tid: sys::thread() as u32,
+        generation: conn.generation,
+        offset: 0,
+        len: 0,
+        hook: cookie.hook(),
+        flags: conn.flags as u16,
+        copied: 0,
+    }
+}

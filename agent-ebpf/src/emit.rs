@@ -1,0 +1,231 @@
+//! The only writer of the ring buffer, and the only place that counts.
+
+use crate::{
+    maps::{COUNTS, EVENTS, WAKE_BYTES},
+    sys,
+};
+use inferscope_ebpf::{
+    Counts, HEADER_BYTES, Header, LARGE_PAYLOAD, Loss, MAX_IOVECS, MEDIUM_PAYLOAD, SMALL_PAYLOAD, TAIL_BYTES,
+    VOLUME_FULL,
+};
+
+const BPF_RB_NO_WAKEUP: u64 = 1;
+const BPF_RB_FORCE_WAKEUP: u64 = 2;
+const BPF_RB_AVAIL_DATA: u64 = 0;
+
+const SMALL: u64 = SMALL_PAYLOAD as u64;
+const MEDIUM: u64 = MEDIUM_PAYLOAD as u64;
+const LARGE: u64 = LARGE_PAYLOAD as u64;
+/// Large records that cover a full volume.
+const MAX_CHUNKS: u64 = (VOLUME_FULL as u64).div_ceil(LARGE);
+
+#[repr(C, align(8))]
+struct Record<const PAYLOAD: usize> {
+    header: Header,
+    payload: [u8; PAYLOAD],
+}
+
+const _: () = assert!(size_of::<Record<SMALL_PAYLOAD>>() == HEADER_BYTES + SMALL_PAYLOAD);
+
+/// Counts one run of a probe.
+#[inline(always)]
+pub fn hit(hook: u16) {
+    count(hook, |counts| counts.hits += 1);
+}
+
+/// Counts something that could not be said.
+#[inline(always)]
+pub fn lost(hook: u16, why: Loss) {
+    count(hook, |counts| match why {
+        // Constant indexes: the verifier accepts no computed one without a bound.
+        Loss::RingFull => counts.lost[Loss::RingFull as usize] += 1,
+        Loss::Fault => counts.lost[Loss::Fault as usize] += 1,
+        Loss::CallsFull => counts.lost[Loss::CallsFull as usize] += 1,
+        Loss::ConnsFull => counts.lost[Loss::ConnsFull as usize] += 1,
+    });
+}
+
+#[inline(always)]
+fn count(hook: u16, change: impl FnOnce(&mut Counts)) {
+    if let Some(counts) = COUNTS.get_ptr_mut(hook as u32) {
+        // SAFETY: a per-CPU slot. A probe that is preempted in the middle may lose an increment, never memory safety.
+        change(unsafe { &mut *counts });
+    }
+}
+
+/// Sends a record without bytes.
+#[inline(always)]
+pub fn empty(header: &Header) {
+    let Some(mut record) = EVENTS.reserve::<Header>(0) else { return lost(header.hook, Loss::RingFull) };
+    record.write(*header);
+    record.submit(wakeup());
+    count(header.hook, |counts| counts.records += 1);
+}
+
+/// Sends the bytes of one call, at most `volume` of them, and where that cuts off the end, its last [`TAIL_BYTES`].
+#[inline(always)]
+pub fn buffer(header: &Header, from: u64, volume: u32) {
+    let plan = Plan::of(header, volume);
+    if plan.wanted == 0 {
+        return empty(header);
+    }
+    let header = &Header { copied: plan.end, ..*header };
+    if plan.wanted <= SMALL {
+        send::<SMALL_PAYLOAD>(header, 0, |to| copy::<SMALL>(to, from, plan.wanted));
+    } else if plan.wanted <= MEDIUM {
+        send::<MEDIUM_PAYLOAD>(header, 0, |to| copy::<MEDIUM>(to, from, plan.wanted));
+    } else {
+        // Offsets are constants in each turn, so that the verifier meets the same state again at the loop's head.
+        for turn in 0..MAX_CHUNKS {
+            let offset = turn * LARGE;
+            if offset >= plan.wanted {
+                break;
+            }
+            let len = sys::bound::<LARGE>(plan.wanted - offset);
+            send::<LARGE_PAYLOAD>(header, offset, |to| copy::<LARGE>(to, from + offset, len));
+        }
+    }
+    if plan.tail > 0 {
+        let offset = header.result as u64 - plan.tail;
+        send::<MEDIUM_PAYLOAD>(header, offset, |to| copy::<MEDIUM>(to, from + offset, plan.tail));
+    }
+}
+
+/// Sends the bytes of one call that lie in an array of `struct iovec`: gathered in one record where they fit half of
+/// one (the verifier adds the largest offset to the largest length), else each vector's first bytes in its own record.
+#[inline(always)]
+pub fn vectors(header: &Header, at: u64, count: u64, volume: u32) {
+    let plan = Plan::of(header, volume);
+    if plan.wanted == 0 {
+        return empty(header);
+    }
+    let wanted = plan.wanted;
+    // One record says it all: what lies in vectors beyond the walked ones is an elision.
+    let alone = &Header { copied: 0, ..*header };
+    if wanted <= SMALL / 2 {
+        return send::<SMALL_PAYLOAD>(alone, 0, |to| gather::<{ SMALL / 2 }>(to, at, count, wanted));
+    }
+    if wanted <= MEDIUM / 2 {
+        return send::<MEDIUM_PAYLOAD>(alone, 0, |to| gather::<{ MEDIUM / 2 }>(to, at, count, wanted));
+    }
+    if wanted <= LARGE / 2 {
+        return send::<LARGE_PAYLOAD>(alone, 0, |to| gather::<{ LARGE / 2 }>(to, at, count, wanted));
+    }
+    // What a vector holds beyond one large record is an elision: the next record's offset says how long.
+    let header = &Header { copied: header.result as u64, ..*header };
+    let mut done = 0;
+    let mut last = [0; 2];
+    for index in 0..MAX_IOVECS as u64 {
+        if index >= count || done >= header.result as u64 {
+            break;
+        }
+        let Some([base, len]) = sys::read_user::<[u64; 2]>(at + index * 16) else {
+            return lost(header.hook, Loss::Fault);
+        };
+        let left = header.result as u64 - done;
+        let len = if len < left { len } else { left };
+        let here = sys::bound::<LARGE>(len);
+        send::<LARGE_PAYLOAD>(header, done, |to| copy::<LARGE>(to, base, here));
+        done += len;
+        last = [base, len];
+    }
+    let [base, len] = last;
+    if done < header.result as u64 {
+        return empty(&Header { offset: header.result as u32, ..*header });
+    }
+    if len > LARGE + TAIL_BYTES as u64 {
+        let tail = TAIL_BYTES as u64;
+        send::<MEDIUM_PAYLOAD>(header, done - tail, |to| copy::<MEDIUM>(to, base + len - tail, tail));
+    }
+}
+
+/// What will be copied of a call.
+struct Plan {
+    /// Its first bytes.
+    wanted: u64,
+    /// Its last bytes, where the first do not reach the end.
+    tail: u64,
+    /// Where in the call the last copied byte ends.
+    end: u64,
+}
+
+impl Plan {
+    #[inline(always)]
+    fn of(header: &Header, volume: u32) -> Plan {
+        let most = sys::bound::<{ VOLUME_FULL as u64 }>(volume as u64);
+        let total = header.result as u64;
+        if total <= most {
+            return Plan { wanted: total, tail: 0, end: total };
+        }
+        if volume <= TAIL_BYTES {
+            return Plan { wanted: most, tail: 0, end: most };
+        }
+        let tail = sys::bound::<{ TAIL_BYTES as u64 }>(total - most);
+        Plan { wanted: most, tail, end: total }
+    }
+}
+
+/// What came of copying: `failed` is all ones where the bytes could not be read, else 0.
+struct Copied {
+    len: u64,
+    failed: u64,
+}
+
+/// Copies one stretch of at most `MAX` bytes. Like its caller without branches: each would double the paths that the
+/// verifier walks through the loops above.
+#[inline(always)]
+fn copy<const MAX: u64>(to: *mut u8, from: u64, len: u64) -> Copied {
+    // SAFETY: `to` has MAX bytes.
+    let failed = unsafe { sys::copy_user(to, from, sys::bound::<MAX>(len)) };
+    Copied { len, failed }
+}
+
+/// Copies the first `wanted` bytes of an io vector array behind each other; `HALF` is half of what `to` holds.
+#[inline(always)]
+fn gather<const HALF: u64>(to: *mut u8, at: u64, count: u64, wanted: u64) -> Copied {
+    let mut done = 0;
+    let mut failed = 0;
+    for index in 0..MAX_IOVECS as u64 {
+        if index >= count || done >= wanted {
+            break;
+        }
+        let Some([base, len]) = sys::read_user::<[u64; 2]>(at + index * 16) else { break };
+        let left = wanted - done;
+        let len = sys::bound::<HALF>(if len < left { len } else { left });
+        let offset = sys::bound::<HALF>(done);
+        // SAFETY: offset and len are each at most HALF, and `to` holds twice that.
+        failed |= unsafe { sys::copy_user(to.add(offset as usize), base, len) };
+        done += len;
+    }
+    Copied { len: done, failed }
+}
+
+/// Reserves a record, fills it, sends it. Bytes that could not be read are counted and leave a hole.
+#[inline(always)]
+fn send<const PAYLOAD: usize>(header: &Header, offset: u64, fill: impl FnOnce(*mut u8) -> Copied) {
+    let Some(mut record) = EVENTS.reserve::<Record<PAYLOAD>>(0) else { return lost(header.hook, Loss::RingFull) };
+    let at = record.as_mut_ptr();
+    // SAFETY: `at` is the reserved record; every header field is written before it is sent. Payload bytes beyond `len`
+    // keep what the ring buffer held, and user space does not read them.
+    let (len, failed) = unsafe {
+        let Copied { len, failed } = fill((&raw mut (*at).payload).cast::<u8>());
+        let len = len & !failed;
+        (&raw mut (*at).header).write(Header { offset: offset as u32, len: len as u32, ..*header });
+        (len, failed)
+    };
+    record.submit(wakeup());
+    count(header.hook, |counts| {
+        counts.records += 1;
+        counts.bytes += len;
+        counts.lost[Loss::Fault as usize] += failed & 1;
+    });
+}
+
+/// User space reads every few milliseconds by itself; a wake-up costs the traced thread microseconds, so it is woken
+/// only when much has gathered.
+#[inline(always)]
+fn wakeup() -> u64 {
+    // Without a branch, see `copy`: the sign bit of threshold - available.
+    let much = sys::global(&WAKE_BYTES).wrapping_sub(EVENTS.query(BPF_RB_AVAIL_DATA)) >> 63;
+    BPF_RB_NO_WAKEUP + much * (BPF_RB_FORCE_WAKEUP - BPF_RB_NO_WAKEUP)
+}

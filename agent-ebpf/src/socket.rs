@@ -1,0 +1,102 @@
+//! Socket calls of libc. Three ways to see one, see the agent's `kernel/placement`: behind the system call (arguments
+//! and result at once), at entry and return, or at entry and the shared exit of glibc 2.41's cancellable calls.
+
+use crate::{
+    call::{self, Layer},
+    emit,
+    maps::SYS_CLOSE,
+    sys,
+};
+use aya_ebpf::{
+    EbpfContext,
+    macros::{uprobe, uretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use aya_log_ebpf::debug;
+use inferscope_ebpf::{Cookie, Shape};
+
+/// Behind the `syscall` instruction: the argument registers are untouched and the result is the kernel's own.
+#[uprobe]
+pub fn socket_whole(ctx: ProbeContext) -> u32 {
+    let cookie = sys::cookie(&ctx);
+    emit::hit(cookie.hook());
+    let result = RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64;
+    if cookie.is(Shape::Opens) {
+        debug!(&ctx, "accept: result {}", result);
+    }
+    finished(cookie, arguments(&ctx), result);
+    0
+}
+
+/// Entry of a call whose exit is seen elsewhere.
+#[uprobe]
+pub fn socket_enter(ctx: ProbeContext) -> u32 {
+    call::enter(sys::cookie(&ctx), Layer::Socket, arguments(&ctx));
+    0
+}
+
+/// Return of a libc function: -1 hides the reason in errno.
+#[uretprobe]
+pub fn socket_return(ctx: RetProbeContext) -> u32 {
+    let Some((cookie, arguments)) = call::leave(Layer::Socket) else { return 0 };
+    let result = ctx.ret::<u64>() as i64;
+    // Most such failures are EAGAIN; a connection that broke is closed soon, and that is seen.
+    if result >= 0 {
+        finished(cookie, arguments, result);
+    }
+    0
+}
+
+/// The shared exit of cancellable system calls: the raw result.
+#[uprobe]
+pub fn socket_exit(ctx: ProbeContext) -> u32 {
+    let Some((cookie, arguments)) = call::leave(Layer::Socket) else { return 0 };
+    finished(cookie, arguments, RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64);
+    0
+}
+
+/// Entry of a call whose result does not matter: close, and `syscall(SYS_close, fd)`.
+#[uprobe]
+pub fn socket_close(ctx: ProbeContext) -> u32 {
+    let cookie = sys::cookie(&ctx);
+    emit::hit(cookie.hook());
+    let [first, second, ..] = arguments(&ctx);
+    if !cookie.is(Shape::ClosesBySyscall) {
+        call::closed(cookie, Layer::Socket, descriptor(first));
+    } else if first == sys::global(&SYS_CLOSE) {
+        call::closed(cookie, Layer::Socket, descriptor(second));
+    }
+    0
+}
+
+/// What a finished socket call means; also for the syscall tracepoints.
+#[inline(always)]
+pub fn finished(cookie: Cookie, [fd, mut at, mut count, _]: [u64; 4], result: i64) {
+    if cookie.is(Shape::Opens) {
+        if result >= 0 {
+            call::opened(cookie, Layer::Socket, descriptor(result as u64));
+        }
+        return;
+    }
+    if cookie.is(Shape::Closes) {
+        return call::closed(cookie, Layer::Socket, descriptor(fd));
+    }
+    if cookie.is(Shape::Message) {
+        // struct msghdr: name, namelen, then iov at 16 and iovlen at 24.
+        let Some(vectors) = sys::read_user::<[u64; 2]>(at + 16) else { return };
+        [at, count] = vectors;
+    }
+    call::moved(cookie, Layer::Socket, descriptor(fd), result, at, count);
+}
+
+/// Descriptors are ints: the upper half of the register is noise.
+#[inline(always)]
+fn descriptor(argument: u64) -> u64 {
+    argument as u32 as u64
+}
+
+#[inline(always)]
+fn arguments(ctx: &ProbeContext) -> [u64; 4] {
+    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
+    [argument(0), argument(1), argument(2), 0]
+}

@@ -1,0 +1,75 @@
+//! Each unsafe helper and each verifier trick, wrapped once.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_probe_read_user},
+};
+use inferscope_ebpf::Cookie;
+
+/// CLOCK_MONOTONIC in nanoseconds.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: takes nothing, returns a number.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// The running thread: thread group in the upper, thread in the lower half.
+#[inline(always)]
+pub fn thread() -> u64 {
+    bpf_get_current_pid_tgid()
+}
+
+/// The running process.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    (thread() >> 32) as u32
+}
+
+/// What this probe was told when it was attached.
+#[inline(always)]
+pub fn cookie<C: EbpfContext>(ctx: &C) -> Cookie {
+    // SAFETY: ctx is the context that the kernel gave to this program.
+    Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
+}
+
+/// `value`, at most `MAX`, in a way that the verifier believes.
+///
+/// LLVM removes a plain clamp where it can prove the bound from code that the verifier has forgotten by then ("R2 min
+/// value is negative", "invalid access to memory"); the volatile read hides the value from LLVM.
+#[inline(always)]
+pub fn bound<const MAX: u64>(value: u64) -> u64 {
+    // SAFETY: reads a local variable.
+    let value = unsafe { core::ptr::read_volatile(&raw const value) };
+    if value > MAX { MAX } else { value }
+}
+
+/// A global that the loader may have replaced; volatile, or LLVM would fold the value that it was compiled with.
+#[inline(always)]
+pub fn global(value: &'static u64) -> u64 {
+    // SAFETY: reads a static.
+    unsafe { core::ptr::read_volatile(value) }
+}
+
+/// Copies a value out of the traced process.
+#[inline(always)]
+pub fn read_user<T: Copy>(from: u64) -> Option<T> {
+    let mut value = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the user address and writes size_of::<T>() bytes; T is plain data (u64, [u64; N]).
+    let failed = unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, from as *const _) };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: filled by the helper.
+    Some(unsafe { value.assume_init() })
+}
+
+/// Copies `len` bytes of the traced process to `to`. All ones where that failed, else 0 (no branch, see `emit::copy`).
+///
+/// # Safety
+/// `to` must be valid for `len` bytes, and the verifier must be able to see it.
+#[inline(always)]
+pub unsafe fn copy_user(to: *mut u8, from: u64, len: u64) -> u64 {
+    // SAFETY: by the contract above.
+    let result = unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const _) };
+    (result >> 63) as u64
+}

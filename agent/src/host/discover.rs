@@ -1,0 +1,191 @@
+//! Finds inference servers among the host's processes, and notices when they end.
+//!
+//! Told of exec, fork and exit by the kernel side, it looks again a few times, because a Python server renames itself
+//! long after its exec; a full scan now and then catches what was missed. It reads /proc, attaches nothing.
+
+use super::process::Process;
+use super::procfs::{self, StartTime};
+use crate::engine::{self, Engine, Match, Role};
+use crate::event::Tgid;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// When to look at a process after it was first seen or ran exec: a server may rename itself any time in its start-up.
+const LOOKS: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_secs(2),
+    Duration::from_secs(8),
+    Duration::from_secs(30),
+    Duration::from_secs(90),
+];
+/// Between scans of all processes, and between those that a new child or thread of a server asks for.
+const FULL_SCAN: Duration = Duration::from_secs(30);
+const CHILD_SCAN: Duration = Duration::from_secs(2);
+
+/// What the operator says of some processes: they are this engine's servers, or are called this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Engine name.
+    pub engine: String,
+    /// Must appear in the command line (arguments joined by single spaces).
+    pub argv: String,
+    /// Service name; the derived one where absent.
+    pub service: Option<String>,
+}
+
+/// A process of an inference server.
+#[derive(Clone)]
+pub struct Server {
+    /// The process.
+    pub process: Process,
+    /// Tells it from a later process with the same id.
+    pub start: StartTime,
+    /// Its engine.
+    pub engine: &'static dyn Engine,
+    /// How it was recognised, and what it does.
+    pub matched: Match,
+    /// Label value.
+    pub service: String,
+}
+
+/// What discovery noticed.
+#[derive(Clone)]
+pub enum Change {
+    /// A server's process is there.
+    Started(Server),
+    /// It is gone.
+    Ended(Tgid),
+}
+
+/// Knows the servers of this host.
+pub struct Discovery {
+    rules: Vec<Rule>,
+    enabled: Vec<&'static dyn Engine>,
+    servers: BTreeMap<Tgid, Server>,
+    seen: HashSet<Tgid>,
+    due: Vec<(Instant, Tgid)>,
+    last_scan: Instant,
+    next_scan: Instant,
+}
+
+impl Discovery {
+    /// Looks for servers of the engines in `enabled`, and for those that a rule names.
+    #[must_use]
+    pub fn new(enabled: Vec<&'static dyn Engine>, rules: Vec<Rule>) -> Discovery {
+        Discovery {
+            rules,
+            enabled,
+            servers: BTreeMap::new(),
+            seen: HashSet::new(),
+            due: Vec::new(),
+            last_scan: Instant::now(),
+            next_scan: Instant::now(),
+        }
+    }
+
+    /// The servers known now.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.values()
+    }
+
+    /// A process ran exec, or has a new child: look at it (and at what is new) soon, and again later.
+    pub fn noticed(&mut self, tgid: Tgid, now: Instant) {
+        self.due.extend(LOOKS.iter().map(|after| (now + *after, tgid)));
+    }
+
+    /// A traced process got a new thread or child: new processes are worth a look.
+    pub fn forked(&mut self, now: Instant) {
+        let soon = (now + Duration::from_millis(500)).max(self.last_scan + CHILD_SCAN);
+        self.next_scan = self.next_scan.min(soon);
+    }
+
+    /// When [`Discovery::turn`] has something to do next.
+    #[must_use]
+    pub fn next_due(&self) -> Instant {
+        self.due.iter().map(|(at, _)| *at).fold(self.next_scan, Instant::min)
+    }
+
+    /// Looks at what is due.
+    pub fn turn(&mut self, now: Instant) -> Vec<Change> {
+        let mut changes = self.ended();
+        if now >= self.next_scan {
+            self.last_scan = now;
+            self.next_scan = now + FULL_SCAN;
+            self.scan(now, &mut changes);
+        }
+        let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+        self.due = later;
+        let due: Vec<(Instant, Tgid)> = due;
+        for (_, tgid) in due {
+            self.look(tgid, &mut changes);
+        }
+        changes
+    }
+
+    /// Servers that are gone, or whose id belongs to another process by now.
+    fn ended(&mut self) -> Vec<Change> {
+        let gone = |server: &Server| procfs::start_time(server.process.tgid) != Some(server.start);
+        let gone: Vec<Tgid> = self.servers.values().filter(|server| gone(server)).map(|s| s.process.tgid).collect();
+        gone.into_iter()
+            .map(|tgid| {
+                self.servers.remove(&tgid);
+                Change::Ended(tgid)
+            })
+            .collect()
+    }
+
+    fn scan(&mut self, now: Instant, changes: &mut Vec<Change>) {
+        let all = procfs::all();
+        let known = std::mem::replace(&mut self.seen, all.iter().copied().collect());
+        for tgid in all {
+            if !known.contains(&tgid) {
+                self.noticed(tgid, now);
+            }
+            self.look(tgid, changes);
+        }
+    }
+
+    fn look(&mut self, tgid: Tgid, changes: &mut Vec<Change>) {
+        if self.servers.contains_key(&tgid) {
+            return;
+        }
+        let Some(start) = procfs::start_time(tgid) else { return };
+        let Some(process) = procfs::process(tgid) else { return };
+        // A kernel thread has no command line.
+        if process.argv.is_empty() {
+            return;
+        }
+        let Some((engine, matched, service)) = judge(&process, &self.enabled, &self.rules) else { return };
+        let server = Server { process, start, engine, matched, service };
+        self.servers.insert(tgid, server.clone());
+        changes.push(Change::Started(server));
+    }
+}
+
+/// Which engine's a process is. A rule wins over an engine's own judgement. Pure.
+#[must_use]
+pub fn judge(
+    process: &Process,
+    enabled: &[&'static dyn Engine],
+    rules: &[Rule],
+) -> Option<(&'static dyn Engine, Match, String)> {
+    let line = process.argv.join(" ");
+    let rule = rules.iter().find(|rule| !rule.argv.is_empty() && line.contains(&rule.argv));
+    let own = enabled.iter().find_map(|engine| Some((*engine, engine.matches(process)?)));
+    let (engine, matched) = match (rule, own) {
+        (Some(rule), own) => {
+            let engine = engine::by_name(&rule.engine)?;
+            let evidence = format!("configured: the command line contains `{}`", rule.argv);
+            match own {
+                // The rule only renames: workers stay workers.
+                Some((own, matched)) if own.name() == engine.name() => {
+                    (engine, Match { evidence: format!("{}; {evidence}", matched.evidence), ..matched })
+                }
+                _ => (engine, Match { role: Role::Frontend, evidence, service: None }),
+            }
+        }
+        (None, own) => own?,
+    };
+    let service = rule.and_then(|rule| rule.service.clone()).or_else(|| matched.service.clone());
+    Some((engine, matched, service.unwrap_or_else(|| engine.name().to_owned())))
+}

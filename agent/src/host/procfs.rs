@@ -1,0 +1,91 @@
+//! Reads processes out of /proc. A process that vanishes meanwhile is simply not there.
+
+use super::process::{Ancestor, Process};
+use crate::event::Tgid;
+use std::fs;
+
+/// More ancestors than any process tree has; ends a loop in a /proc that changes while it is read.
+const MAX_ANCESTORS: usize = 64;
+
+/// When a process started, in clock ticks since boot: together with its id it names one process for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StartTime(pub u64);
+
+/// Every process id.
+#[must_use]
+pub fn all() -> Vec<Tgid> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Tgid)).collect()
+}
+
+/// When a process started; `None` when there is none of that id.
+#[must_use]
+pub fn start_time(tgid: Tgid) -> Option<StartTime> {
+    stat(tgid).map(|stat| stat.start)
+}
+
+/// Everything that engines judge a process by.
+#[must_use]
+pub fn process(tgid: Tgid) -> Option<Process> {
+    let mut ancestors = Vec::new();
+    let mut parent = stat(tgid)?.parent;
+    while parent.0 > 1 && ancestors.len() < MAX_ANCESTORS {
+        let Some(stat) = stat(parent) else { break };
+        ancestors.push(Ancestor { tgid: parent, comm: comm(parent), argv: argv(parent) });
+        parent = stat.parent;
+    }
+    let exe = fs::read_link(format!("/proc/{}/exe", tgid.0)).unwrap_or_default();
+    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe: exe.to_string_lossy().into_owned(), ancestors })
+}
+
+struct Stat {
+    parent: Tgid,
+    start: StartTime,
+}
+
+fn stat(tgid: Tgid) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{}/stat", tgid.0)).ok()?)
+}
+
+/// proc(5): `pid (comm) state ppid …`, start time is field 22. The comm may hold spaces and parentheses.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let (_, behind) = text.rsplit_once(')')?;
+    let mut fields = behind.split_ascii_whitespace();
+    let parent = Tgid(fields.nth(1)?.parse().ok()?);
+    let start = StartTime(fields.nth(17)?.parse().ok()?);
+    Some(Stat { parent, start })
+}
+
+fn comm(tgid: Tgid) -> String {
+    fs::read_to_string(format!("/proc/{}/comm", tgid.0)).unwrap_or_default().trim_end().to_owned()
+}
+
+fn argv(tgid: Tgid) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{}/cmdline", tgid.0)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim_end_matches('\0').split('\0').filter(|arg| !arg.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_comm_may_hold_anything() {
+        let stat = parse_stat("7 (a) b (c) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9").unwrap();
+        assert_eq!((stat.parent, stat.start), (Tgid(3), StartTime(4242)));
+        assert!(parse_stat("").is_none());
+        assert!(parse_stat("7 (a").is_none());
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_parents() {
+        let own = Tgid(std::process::id());
+        let process = process(own).unwrap();
+        assert!(all().contains(&own));
+        assert!(!process.argv.is_empty());
+        assert!(!process.exe.is_empty());
+        assert_eq!(start_time(own), start_time(own));
+    }
+}

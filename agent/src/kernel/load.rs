@@ -1,0 +1,188 @@
+//! Loads the programs and hands out their two halves.
+
+use super::attach::Probes;
+use super::capture::Capture;
+use super::connections::Connections;
+use super::logger;
+use aya::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya::programs::{Program, ProgramError};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use inferscope_ebpf::{Cookie, Hook};
+use std::sync::{Arc, Mutex};
+
+/// The compiled programs. agent/build.rs makes them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("INFERSCOPE_BPF_OBJECT"));
+
+/// What the loader needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Size of the ring buffer in bytes: a power of two.
+    pub ring_bytes: u32,
+    /// Whether kernel-side messages are wanted (`--log bpf=debug`).
+    pub verbose: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { ring_bytes: 16 << 20, verbose: false }
+    }
+}
+
+/// Why the programs could not be loaded, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No permission.
+    #[error("the kernel refused to load BPF programs ({0}): run as root, or with CAP_BPF and CAP_PERFMON (before kernel 5.8: CAP_SYS_ADMIN)")]
+    Permission(std::io::Error),
+    /// The object itself.
+    #[error("the BPF object could not be loaded: {0}")]
+    Object(#[from] EbpfError),
+    /// One program.
+    #[error("the kernel's verifier refused the program `{name}`: {reason}")]
+    Program {
+        /// Its name.
+        name: String,
+        /// The error, with the end of the verifier's log.
+        reason: String,
+    },
+    /// A map.
+    #[error("the BPF map `{0}` is missing or of another type")]
+    Map(&'static str),
+}
+
+/// A loaded program, for `inferscope check --programs` and `/status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Loaded {
+    /// Its name.
+    pub name: String,
+    /// Instructions that the verifier walked; absent before kernel 5.16.
+    pub verified_instructions: Option<u32>,
+    /// Bytes of translated code.
+    pub translated_bytes: Option<u32>,
+}
+
+/// Both halves of a loaded kernel side.
+pub struct Kernel {
+    /// Attaches and detaches.
+    pub probes: Probes,
+    /// Reads events, sets volumes.
+    pub capture: Capture,
+    /// What was loaded.
+    pub programs: Vec<Loaded>,
+    /// Kernel-side messages; present when [`Options::verbose`].
+    pub log: Option<logger::KernelLog>,
+}
+
+/// Loads everything. Nothing is attached yet.
+///
+/// # Errors
+/// Where the kernel or the verifier refuses, with what to do about it.
+pub fn load(options: Options) -> Result<Kernel, LoadError> {
+    let level: u8 = if options.verbose { logger::DEBUG } else { 0 };
+    let wake_bytes = u64::from(options.ring_bytes) / 8;
+    let sys_close = u64::try_from(libc::SYS_close).unwrap_or(u64::MAX);
+    let mut ebpf = EbpfLoader::new()
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .map_max_entries("EVENTS", options.ring_bytes)
+        .override_global(aya_log::LEVEL, &level, false)
+        .override_global("WAKE_BYTES", &wake_bytes, true)
+        .override_global("SYS_CLOSE", &sys_close, true)
+        .load(OBJECT)
+        .map_err(permission)?;
+    let log = logger::KernelLog::take(&mut ebpf, options.verbose);
+    let programs = load_programs(&mut ebpf)?;
+    fill_syscalls(&mut ebpf)?;
+    let ring = RingBuf::try_from(ebpf.take_map("EVENTS").ok_or(LoadError::Map("EVENTS"))?)
+        .map_err(|_| LoadError::Map("EVENTS"))?;
+    let counts = PerCpuArray::try_from(ebpf.take_map("COUNTS").ok_or(LoadError::Map("COUNTS"))?)
+        .map_err(|_| LoadError::Map("COUNTS"))?;
+    let conns = HashMap::try_from(ebpf.take_map("CONNS").ok_or(LoadError::Map("CONNS"))?)
+        .map_err(|_| LoadError::Map("CONNS"))?;
+    let traced = HashMap::try_from(ebpf.take_map("TRACED").ok_or(LoadError::Map("TRACED"))?)
+        .map_err(|_| LoadError::Map("TRACED"))?;
+    let connections = Connections::new(Arc::new(Mutex::new(conns)));
+    Ok(Kernel {
+        probes: Probes::new(ebpf, traced, connections.clone()),
+        capture: Capture::new(ring, counts, connections),
+        programs,
+        log,
+    })
+}
+
+fn permission(error: EbpfError) -> LoadError {
+    use aya::maps::MapError;
+    match error {
+        EbpfError::MapError(MapError::CreateError { io_error, .. })
+            if io_error.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            LoadError::Permission(io_error)
+        }
+        other => LoadError::Object(other),
+    }
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> Result<Vec<Loaded>, LoadError> {
+    let mut loaded = Vec::new();
+    for (name, program) in ebpf.programs_mut() {
+        let result = match program {
+            Program::UProbe(program) => program.load().and_then(|()| program.info()),
+            Program::TracePoint(program) => program.load().and_then(|()| program.info()),
+            _ => continue,
+        };
+        let info = result.map_err(|error| refused(name, error))?;
+        loaded.push(Loaded {
+            name: name.to_owned(),
+            verified_instructions: info.verified_instruction_count(),
+            translated_bytes: info.size_translated(),
+        });
+    }
+    loaded.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(loaded)
+}
+
+fn refused(name: &str, error: ProgramError) -> LoadError {
+    match error {
+        ProgramError::LoadError { io_error, .. } if io_error.kind() == std::io::ErrorKind::PermissionDenied => {
+            LoadError::Permission(io_error)
+        }
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let end: Vec<&str> = log.lines().rev().take(6).collect();
+            let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
+            LoadError::Program { name: name.to_owned(), reason: format!("{io_error}\n{end}") }
+        }
+        other => LoadError::Program { name: name.to_owned(), reason: other.to_string() },
+    }
+}
+
+/// Tells the syscall programs which number is which hook.
+fn fill_syscalls(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    let map = ebpf.map_mut("SYSCALLS").ok_or(LoadError::Map("SYSCALLS"))?;
+    let mut syscalls: Array<_, u64> = Array::try_from(map).map_err(|_| LoadError::Map("SYSCALLS"))?;
+    for hook in Hook::ALL {
+        let Some((number, _)) = syscall_of(hook) else { continue };
+        syscalls.set(number, Cookie::of(hook).0, 0).map_err(|_| LoadError::Map("SYSCALLS"))?;
+    }
+    Ok(())
+}
+
+/// Number and tracepoint name of the system call that a socket hook's function makes on this architecture.
+#[must_use]
+pub fn syscall_of(hook: Hook) -> Option<(u32, &'static str)> {
+    let (number, name) = match hook {
+        Hook::Read => (libc::SYS_read, "read"),
+        Hook::Readv => (libc::SYS_readv, "readv"),
+        Hook::Recvfrom => (libc::SYS_recvfrom, "recvfrom"),
+        Hook::Recvmsg => (libc::SYS_recvmsg, "recvmsg"),
+        Hook::Write => (libc::SYS_write, "write"),
+        Hook::Writev => (libc::SYS_writev, "writev"),
+        Hook::Sendto => (libc::SYS_sendto, "sendto"),
+        Hook::Sendmsg => (libc::SYS_sendmsg, "sendmsg"),
+        Hook::Accept => (libc::SYS_accept, "accept"),
+        Hook::Accept4 => (libc::SYS_accept4, "accept4"),
+        Hook::Close => (libc::SYS_close, "close"),
+        // recv and send are recvfrom and sendto in the kernel.
+        _ => return None,
+    };
+    Some((u32::try_from(number).ok()?, name))
+}

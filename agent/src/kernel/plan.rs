@@ -1,0 +1,215 @@
+//! Which probes a process needs: its mapped libraries, the functions in them, and a placement for each. Reads /proc and
+//! ELF files; attaches nothing, so `inferscope check` can show it without touching the process.
+
+use super::elf::Image;
+use super::placement::{self, Contract, Function, Placed, Placement, Wants};
+use crate::engine::{Library, Target};
+use crate::event::Tgid;
+use inferscope_ebpf::{Cookie, Hook};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file that a process maps as code.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MappedFile {
+    /// Device and inode: the same library in two containers is one file, and a replaced library another.
+    pub device: String,
+    /// See [`MappedFile::device`].
+    pub inode: u64,
+    /// Path inside the process's own root.
+    pub path: String,
+}
+
+/// A function of a mapped file with its probes.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The hook that it serves.
+    pub hook: Hook,
+    /// Why the probes sit where they sit, and what a call costs.
+    pub placed: Placed,
+    /// The probes.
+    pub probes: Vec<Probe>,
+}
+
+/// One probe: a program on a file offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Probe {
+    /// Name of the program in the BPF object.
+    pub program: &'static str,
+    /// Offset in the file, which is how the kernel names uprobes.
+    pub offset: u64,
+    /// What the program is told.
+    pub cookie: u64,
+}
+
+/// Why a file gave no probes.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It could not be read through /proc.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// As opened.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not an ELF file that we understand.
+    #[error("{path}: {reason}")]
+    Elf {
+        /// As opened.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The files that a process maps executably, once each, in order of path.
+///
+/// # Errors
+/// When /proc/PID/maps cannot be read: the process is gone, or permission is missing.
+pub fn mapped_files(tgid: Tgid) -> std::io::Result<BTreeSet<MappedFile>> {
+    Ok(fs::read_to_string(format!("/proc/{}/maps", tgid.0))?.lines().filter_map(mapped_file).collect())
+}
+
+/// `address perms offset dev inode path`; only executable mappings of files.
+fn mapped_file(line: &str) -> Option<MappedFile> {
+    let mut fields = line.splitn(6, ' ');
+    let (_, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
+    let (device, inode, path) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.trim_start());
+    let file = permissions.contains('x') && inode != 0 && path.starts_with('/');
+    file.then(|| MappedFile { device: device.to_owned(), inode, path: path.to_owned() })
+}
+
+/// Whether a mapped file can hold a library's functions.
+#[must_use]
+pub fn belongs(file: &MappedFile, library: Library) -> bool {
+    let name = file.path.strip_suffix(" (deleted)").unwrap_or(&file.path).rsplit('/').next().unwrap_or("");
+    match library {
+        Library::Libc => {
+            name.starts_with("libc.so")
+                || name.starts_with("libc-2.")
+                || name.starts_with("ld-musl-")
+                || name.starts_with("libc.musl-")
+        }
+        Library::OpenSsl => name.starts_with("libssl") && name.contains(".so"),
+    }
+}
+
+/// How to open a mapped file from here: through the process's own root (containers), or, when it was deleted or replaced
+/// meanwhile, through its mapping.
+#[must_use]
+pub fn open_path(tgid: Tgid, file: &MappedFile) -> PathBuf {
+    let proc = format!("/proc/{}", tgid.0);
+    if file.path.ends_with(" (deleted)")
+        && let Some(mapping) = mapping_of(tgid, file)
+    {
+        return Path::new(&proc).join("map_files").join(mapping);
+    }
+    PathBuf::from(format!("{proc}/root{}", file.path))
+}
+
+fn mapping_of(tgid: Tgid, file: &MappedFile) -> Option<String> {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", tgid.0)).ok()?;
+    maps.lines().find(|line| mapped_file(line).as_ref() == Some(file))?.split(' ').next().map(str::to_owned)
+}
+
+/// Plans the probes of one file for the hooks of one target. Functions that the file lacks are left out.
+///
+/// # Errors
+/// When the file cannot be read or is not ELF.
+pub fn plan(path: &Path, target: &Target) -> Result<Vec<Planned>, PlanError> {
+    let shown = || path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| PlanError::Read { path: shown(), error })?;
+    let image = Image::parse(&bytes).map_err(|error| PlanError::Elf { path: shown(), reason: error.to_string() })?;
+    let follow = |address| image.code_at(address, 256);
+    let place = |hook: Hook| {
+        let symbol = image.symbol(hook.name())?;
+        let function = Function { address: symbol.address, code: image.code(&symbol), follow: &follow };
+        Some((hook, symbol.address, placement::place(image.machine(), &function, &Contract::of(hook)?)))
+    };
+    let placed: Vec<_> = target.hooks.iter().filter_map(|hook| place(*hook)).collect();
+    let own: BTreeSet<u64> = placed.iter().map(|(_, address, _)| *address).collect();
+    // A function that only jumps on to another probed one would count each call twice.
+    let twice = |placed: &Placed| placed.passes_to.is_some_and(|to| own.contains(&to));
+    let planned = placed.into_iter().filter(|(_, _, placed)| !twice(placed)).filter_map(|(hook, address, placed)| {
+        let probes = probes(hook, address, &placed.placement, &image)?;
+        Some(Planned { hook, placed, probes })
+    });
+    Ok(planned.collect())
+}
+
+/// The programs of a placement.
+fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) -> Option<Vec<Probe>> {
+    let cookie = Cookie::of(hook).0;
+    let at = |program, address| Some(Probe { program, offset: image.file_offset(address)?, cookie });
+    let wants = Contract::of(hook)?.wants;
+    let (enter, leave) = match (hook.is_tls(), wants) {
+        (true, Wants::ArgumentsAndResult) => ("tls_enter", Some("tls_return")),
+        (true, Wants::ArgumentsOnly) => ("tls_free", None),
+        (false, Wants::ArgumentsAndResult) => ("socket_enter", Some("socket_return")),
+        (false, Wants::ArgumentsOnly) => ("socket_close", None),
+    };
+    match placement {
+        Placement::BehindSyscall { sites } => sites.iter().map(|site| at("socket_whole", *site)).collect(),
+        Placement::Joined { enter, exits } => {
+            // The exits are shared between wrappers: the same cookie everywhere, so that they are attached once.
+            let exits = exits.iter().map(|exit| Some(Probe { cookie: 0, ..at("socket_exit", *exit)? }));
+            std::iter::once(at("socket_enter", *enter)).chain(exits).collect()
+        }
+        Placement::EmulatedEntry { enter: site } => entry(at, enter, leave, *site),
+        Placement::Entry => entry(at, enter, leave, address),
+    }
+}
+
+fn entry(
+    at: impl Fn(&'static str, u64) -> Option<Probe>,
+    enter: &'static str,
+    leave: Option<&'static str>,
+    site: u64,
+) -> Option<Vec<Probe>> {
+    // The return probe first: between the two attachments an entry without a return would leave an entry behind.
+    leave.into_iter().chain([enter]).map(|program| at(program, site)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_executable_file_mappings_count() {
+        let file = mapped_file("7f0-7f1 r-xp 00026000 fe:00 132 /usr/lib/libc.so.6").unwrap();
+        assert_eq!((file.device.as_str(), file.inode, file.path.as_str()), ("fe:00", 132, "/usr/lib/libc.so.6"));
+        assert!(mapped_file("7f0-7f1 rw-p 00026000 fe:00 132 /usr/lib/libc.so.6").is_none());
+        assert!(mapped_file("7f0-7f1 r-xp 00000000 00:00 0 [vdso]").is_none());
+        assert_eq!(mapped_file("7-8 r-xp 0 fe:00 9                  /a b (deleted)").unwrap().path, "/a b (deleted)");
+    }
+
+    #[test]
+    fn libraries_are_matched_by_name_pattern() {
+        let file = |path: &str| MappedFile { device: String::new(), inode: 1, path: path.to_owned() };
+        for name in ["libc.so.6", "libc-2.31.so", "ld-musl-x86_64.so.1", "libc.so.6 (deleted)"] {
+            assert!(belongs(&file(&format!("/lib/{name}")), Library::Libc), "{name}");
+        }
+        for name in ["libcap.so.2", "libcrypto.so.3", "ld-linux-x86-64.so.2", "libc10.so"] {
+            assert!(!belongs(&file(&format!("/lib/{name}")), Library::Libc), "{name}");
+        }
+        for name in ["libssl.so.3", "libssl-57118d4e.so.3", "libssl-81259c47.so.1.1.1k"] {
+            assert!(belongs(&file(&format!("/x/{name}")), Library::OpenSsl), "{name}");
+        }
+    }
+
+    #[test]
+    fn this_machines_libc_gives_probes_for_every_socket_hook() {
+        let libc = mapped_files(Tgid(std::process::id()))
+            .unwrap()
+            .into_iter()
+            .find(|file| belongs(file, Library::Libc))
+            .expect("a dynamic test binary maps libc");
+        let target = crate::engine::HTTP_SERVER.iter().find(|target| target.library == Library::Libc).unwrap();
+        let planned = plan(&open_path(Tgid(std::process::id()), &libc), target).unwrap();
+        assert_eq!(planned.len(), target.hooks.len());
+        assert!(planned.iter().all(|planned| !planned.probes.is_empty()));
+    }
+}

@@ -1,0 +1,202 @@
+//! The thread that finds servers and puts probes on them. It may block in the kernel; the pipeline never waits for it.
+
+use crate::core::ProcessChange;
+use crate::engine::Role;
+use crate::event::Tgid;
+use crate::host::clock;
+use crate::host::discover::{Change, Discovery, Server};
+use crate::kernel::attach::{HookState, Probes, Source};
+use inferscope_ebpf::Hook;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// When to look again for libraries that a server maps late (a server imports its TLS library long after its start).
+const LIBRARY_LOOKS: [u64; 6] = [1, 3, 10, 30, 60, 120];
+/// And from then on.
+const LIBRARY_INTERVAL: Duration = Duration::from_secs(60);
+/// A wake-up costs little; more than this many at once are handled as one.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What the pipeline tells this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// exec, fork or exit of a process.
+    Process(Tgid, Hook),
+    /// Detach everything and end.
+    Stop,
+}
+
+/// A server's process as `/status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerState {
+    /// Its id.
+    pub tgid: Tgid,
+    /// Its engine.
+    pub engine: &'static str,
+    /// What it does there.
+    pub role: Role,
+    /// Label value.
+    pub service: String,
+    /// How it was recognised.
+    pub evidence: String,
+    /// Its hooks; empty for workers.
+    pub hooks: Vec<HookState>,
+    /// Why nothing is attached where something should be.
+    pub error: Option<String>,
+}
+
+/// What is known of all servers, for `/status` and metrics.
+pub type Known = Arc<Mutex<Vec<ServerState>>>;
+
+/// The thread's state.
+pub struct Servers<F> {
+    discovery: Discovery,
+    probes: Probes,
+    source: Source,
+    tell: F,
+    known: Known,
+    attached: BTreeMap<Tgid, Attached>,
+    run_times: RunTimes,
+}
+
+/// Kernel run time of each program, refreshed by this thread.
+pub type RunTimes = Arc<Mutex<Vec<(String, Duration, u64)>>>;
+
+struct Attached {
+    since: Instant,
+    looks: usize,
+    next: Instant,
+    error: Option<String>,
+}
+
+impl<F: FnMut(ProcessChange)> Servers<F> {
+    /// Finds with `discovery`, attaches with `probes`, tells the core through `tell`.
+    pub fn new(discovery: Discovery, probes: Probes, source: Source, known: Known, times: RunTimes, tell: F) -> Self {
+        Servers { discovery, probes, source, tell, known, attached: BTreeMap::new(), run_times: times }
+    }
+
+    /// Runs until told to stop, or until the pipeline is gone. Detaches everything at the end.
+    pub fn run(mut self, notices: &Receiver<Notice>) {
+        if let Err(error) = self.probes.watch_processes() {
+            tracing::warn!("new servers are found by scans only: {error}");
+        }
+        loop {
+            self.turn();
+            let wait = self.next_due().saturating_duration_since(Instant::now()).min(IDLE);
+            match notices.recv_timeout(wait) {
+                Ok(Notice::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(notice) => self.notice(notice),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            // A burst (a server that starts a hundred threads) is one turn.
+            while let Ok(notice) = notices.try_recv() {
+                if notice == Notice::Stop {
+                    return self.stop();
+                }
+                self.notice(notice);
+            }
+        }
+        self.stop();
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let Notice::Process(tgid, hook) = notice else { return };
+        let now = Instant::now();
+        match hook {
+            Hook::Exec => self.discovery.noticed(tgid, now),
+            Hook::Fork => self.discovery.forked(now),
+            // The turn that follows sees that it is gone.
+            _ => {}
+        }
+    }
+
+    fn next_due(&self) -> Instant {
+        self.attached.values().map(|attached| attached.next).fold(self.discovery.next_due(), Instant::min)
+    }
+
+    fn turn(&mut self) {
+        let now = Instant::now();
+        for change in self.discovery.turn(now) {
+            match change {
+                Change::Started(server) => self.started(&server, now),
+                Change::Ended(tgid) => self.ended(tgid),
+            }
+        }
+        let due: Vec<Tgid> = self.attached.iter().filter(|(_, a)| a.next <= now).map(|(tgid, _)| *tgid).collect();
+        for tgid in due {
+            self.look_for_libraries(tgid, now);
+        }
+        *self.run_times.lock().unwrap_or_else(PoisonError::into_inner) = self.probes.run_times();
+        self.publish();
+    }
+
+    fn started(&mut self, server: &Server, now: Instant) {
+        let tgid = server.process.tgid;
+        let (engine, service) = (server.engine.name(), &server.service);
+        tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
+        if server.matched.role != Role::Frontend {
+            return;
+        }
+        // The core must know the process before its first event.
+        (self.tell)(ProcessChange::Started {
+            time: clock::now(),
+            tgid,
+            engine: engine.to_owned(),
+            service: service.clone(),
+        });
+        self.attached.insert(tgid, Attached { since: now, looks: 0, next: now, error: None });
+        self.look_for_libraries(tgid, now);
+    }
+
+    fn look_for_libraries(&mut self, tgid: Tgid, now: Instant) {
+        let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
+        let targets = server.engine.hooks(&server.process);
+        let Some(attached) = self.attached.get_mut(&tgid) else { return };
+        attached.next = match LIBRARY_LOOKS.get(attached.looks) {
+            Some(seconds) => attached.since + Duration::from_secs(*seconds),
+            None => now + LIBRARY_INTERVAL,
+        };
+        attached.looks = attached.looks.saturating_add(1);
+        match self.probes.attach(tgid, targets, self.source) {
+            Ok(true) => tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached"),
+            Ok(false) => {}
+            Err(error) => {
+                if attached.error.is_none() {
+                    tracing::warn!(pid = tgid.0, "cannot attach: {error}");
+                }
+                attached.error = Some(error.to_string());
+                return;
+            }
+        }
+        attached.error = None;
+    }
+
+    fn ended(&mut self, tgid: Tgid) {
+        tracing::info!(pid = tgid.0, "ended");
+        if self.attached.remove(&tgid).is_some() {
+            self.probes.detach(tgid);
+            (self.tell)(ProcessChange::Ended { time: clock::now(), tgid });
+        }
+    }
+
+    fn publish(&self) {
+        let state = |server: &Server| ServerState {
+            tgid: server.process.tgid,
+            engine: server.engine.name(),
+            role: server.matched.role,
+            service: server.service.clone(),
+            evidence: server.matched.evidence.clone(),
+            hooks: self.probes.hooks(server.process.tgid).to_vec(),
+            error: self.attached.get(&server.process.tgid).and_then(|attached| attached.error.clone()),
+        };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.discovery.servers().map(state).collect();
+    }
+
+    fn stop(mut self) {
+        for tgid in std::mem::take(&mut self.attached).into_keys() {
+            self.probes.detach(tgid);
+        }
+    }
+}

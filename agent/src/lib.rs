@@ -7,5 +7,6 @@ pub mod engine;
 pub mod event;
 pub mod host;
 pub mod issue;
+pub mod kernel;
 pub mod request;
 pub mod wire;

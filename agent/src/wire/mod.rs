@@ -7,6 +7,7 @@
 use crate::event::Nanos;
 use crate::issue::Issue;
 
+pub mod http1;
 pub mod stream;
 
 /// A stretch of one direction of one connection, in order.

@@ -8,6 +8,8 @@ use crate::event::Nanos;
 use crate::issue::Issue;
 
 pub mod http1;
+mod scan;
+pub mod sse;
 pub mod stream;
 
 /// A stretch of one direction of one connection, in order.

@@ -8,6 +8,7 @@ use crate::event::Nanos;
 use crate::issue::Issue;
 
 pub mod http1;
+pub mod json;
 mod scan;
 pub mod sse;
 pub mod stream;

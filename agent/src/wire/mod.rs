@@ -7,6 +7,12 @@
 use crate::event::Nanos;
 use crate::issue::Issue;
 
+pub mod http1;
+pub mod json;
+mod scan;
+pub mod sse;
+pub mod stream;
+
 /// A stretch of one direction of one connection, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stretch<'a> {
@@ -25,7 +31,7 @@ pub struct RequestHead {
     pub method: String,
     /// Path without its query.
     pub path: String,
-    /// Lower-case names, in order; only those that [`kept`] lists, so that credentials are never held.
+    /// Lower-case names, in order; only those that [`http1::kept`] lists, so that credentials are never held.
     pub headers: Vec<(String, String)>,
 }
 
@@ -58,9 +64,11 @@ pub enum Item<'a> {
     Elided(u64),
     /// The current message is complete.
     End,
-    /// The current message was cut off: its stream has a gap in it, or ended early.
+    /// The current message was cut off: its stream has a gap in it, or ended early, or can't be read. Without a head
+    /// before it where that happened in the head.
     Cut,
-    /// The connection now speaks another protocol; nothing more will be said.
+    /// The connection now speaks another protocol; nothing more will be said. The message is over: after 101 it had no
+    /// [`Item::Response`].
     Upgraded,
     /// Something was wrong; decoding went on.
     Issue(Issue),

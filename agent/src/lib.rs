@@ -9,4 +9,5 @@ pub mod host;
 pub mod issue;
 pub mod kernel;
 pub mod request;
+pub mod servers;
 pub mod wire;

@@ -31,7 +31,7 @@ pub trait Engine: Sync {
     fn matches(&self, process: &Process) -> Option<Match>;
 
     /// What to hook in its processes.
-    fn hooks(&self) -> &'static [Target];
+    fn hooks(&self, process: &Process) -> &'static [Target];
 
     /// Opens an exchange for a request, or `None` for requests that are not inference (health, metrics, model lists).
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>>;
@@ -67,7 +67,7 @@ pub struct Target {
 }
 
 /// Which mapped file, by pattern: containers and wheels rename libraries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Library {
     /// The C library (`libc.so.6`, `libc-2.31.so`, `ld-musl-*.so.1`); where a process maps none, the syscall tracepoints.
     Libc,

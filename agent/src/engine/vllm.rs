@@ -16,7 +16,7 @@ impl Engine for Vllm {
         None
     }
 
-    fn hooks(&self) -> &'static [Target] {
+    fn hooks(&self, _process: &Process) -> &'static [Target] {
         HTTP_SERVER
     }
 

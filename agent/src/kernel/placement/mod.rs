@@ -44,6 +44,9 @@ pub enum Placement {
     },
     /// Two cheap probes joined per thread: the arguments at `enter`, the kernel's answer (negative errno) in the result
     /// register at whichever of `exits` the call passes.
+    ///
+    /// They belong together when the stack pointer at the exit lies 0 to 127 bytes below the one at `enter`: a signal
+    /// handler that runs in between, and may pass the same exit, has its frame further down.
     Joined {
         /// An emulated instruction that every call passes first.
         enter: u64,

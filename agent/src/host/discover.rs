@@ -18,8 +18,7 @@ const LOOKS: [Duration; 5] = [
     Duration::from_secs(30),
     Duration::from_secs(90),
 ];
-/// Between scans of all processes, and between those that a new child or thread of a server asks for.
-const FULL_SCAN: Duration = Duration::from_secs(30);
+/// At least so long between the scans that a new child or thread of a server asks for.
 const CHILD_SCAN: Duration = Duration::from_secs(2);
 
 /// What the operator says of some processes: they are this engine's servers, or are called this.
@@ -60,6 +59,7 @@ pub enum Change {
 /// Knows the servers of this host.
 pub struct Discovery {
     rules: Vec<Rule>,
+    rescan: Duration,
     enabled: Vec<&'static dyn Engine>,
     servers: BTreeMap<Tgid, Server>,
     seen: HashSet<Tgid>,
@@ -69,11 +69,12 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Looks for servers of the engines in `enabled`, and for those that a rule names.
+    /// Looks for servers of the engines in `enabled`, and for those that a rule names; all of /proc every `rescan`.
     #[must_use]
-    pub fn new(enabled: Vec<&'static dyn Engine>, rules: Vec<Rule>) -> Discovery {
+    pub fn new(enabled: Vec<&'static dyn Engine>, rules: Vec<Rule>, rescan: Duration) -> Discovery {
         Discovery {
             rules,
+            rescan,
             enabled,
             servers: BTreeMap::new(),
             seen: HashSet::new(),
@@ -110,7 +111,7 @@ impl Discovery {
         let mut changes = self.ended();
         if now >= self.next_scan {
             self.last_scan = now;
-            self.next_scan = now + FULL_SCAN;
+            self.next_scan = now + self.rescan;
             self.scan(now, &mut changes);
         }
         let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);

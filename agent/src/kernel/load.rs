@@ -45,6 +45,9 @@ pub enum LoadError {
         /// The error, with the end of the verifier's log.
         reason: String,
     },
+    /// The thread or the reactor that reads.
+    #[error("cannot start reading: {0}")]
+    Thread(std::io::Error),
     /// A map.
     #[error("the BPF map `{0}` is missing or of another type")]
     Map(&'static str),

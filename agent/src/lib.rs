@@ -2,10 +2,13 @@
 //!
 //! [`core`] is the pipeline and is pure. [`kernel`] is the only module that knows aya. See ARCHITECTURE.md.
 
+pub mod config;
 pub mod core;
 pub mod engine;
 pub mod event;
 pub mod host;
 pub mod issue;
+pub mod metric;
 pub mod request;
+pub mod status;
 pub mod wire;

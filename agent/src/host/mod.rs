@@ -1,2 +1,3 @@
 //! Who runs on this host.
 pub mod process;
+pub mod self_usage;

@@ -6,6 +6,7 @@ pub mod config;
 pub mod core;
 pub mod engine;
 pub mod event;
+pub mod export;
 pub mod host;
 pub mod issue;
 pub mod metric;

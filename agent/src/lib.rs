@@ -2,6 +2,7 @@
 //!
 //! [`core`] is the pipeline and is pure. [`kernel`] is the only module that knows aya. See ARCHITECTURE.md.
 
+pub mod cli;
 pub mod config;
 pub mod core;
 pub mod engine;

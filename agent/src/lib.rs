@@ -2,12 +2,19 @@
 //!
 //! [`core`] is the pipeline and is pure. [`kernel`] is the only module that knows aya. See ARCHITECTURE.md.
 
+pub mod cli;
+pub mod config;
 pub mod core;
 pub mod engine;
 pub mod event;
+pub mod export;
 pub mod host;
 pub mod issue;
 pub mod kernel;
+pub mod live;
+pub mod metric;
+pub mod pipeline;
 pub mod request;
 pub mod servers;
+pub mod status;
 pub mod wire;

@@ -101,3 +101,25 @@ pub struct Record {
     /// Nanoseconds between consecutive content events of one choice, in order of arrival.
     pub gaps: Vec<u64>,
 }
+
+impl Record {
+    /// Nanoseconds from the request's first byte to the answer's last; absent where the beginning was not seen.
+    #[must_use]
+    pub fn duration(&self) -> Option<u64> {
+        (self.quality != Quality::JoinedMidway).then(|| self.end.since(self.arrival))
+    }
+
+    /// Time to first token: nanoseconds from the request's first byte to the first content event.
+    #[must_use]
+    pub fn ttft(&self) -> Option<u64> {
+        let first = self.first_content?;
+        (self.quality != Quality::JoinedMidway).then(|| first.since(self.arrival))
+    }
+
+    /// Time per output token: nanoseconds from the first to the last content event, by the tokens after the first.
+    #[must_use]
+    pub fn tpot(&self) -> Option<u64> {
+        let length = self.last_content?.since(self.first_content?);
+        length.checked_div(self.usage.completion?.checked_sub(1)?)
+    }
+}

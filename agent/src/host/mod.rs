@@ -1,7 +1,9 @@
-//! Who runs on this host.
+//! Who runs on this host: its processes and their sockets, which of them are inference servers, and what the agent itself
+//! uses.
 
 pub mod clock;
 pub mod discover;
 pub mod process;
 pub mod procfs;
+pub mod self_usage;
 pub mod sockets;

@@ -1,0 +1,230 @@
+//! The command line: its types and its help. Runs nothing.
+
+use crate::config::{Config, Invalid, parse_log_filter};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  inferscope check                     what can be seen on this host, and why not the rest
+  inferscope run                       attach to every server found; metrics on http://127.0.0.1:9464/metrics
+  inferscope run --records -           also print each finished request as a line of JSON
+  inferscope record run.tape --seconds 60 && inferscope replay run.tape --metrics
+
+Exit codes:
+  0  done
+  1  something failed while running; the last line says what
+  2  the arguments or the configuration are wrong; nothing was started";
+
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0  everything that was found can be seen
+  1  nothing can run here, or a server that was found cannot be seen; the output says why
+  2  the arguments or the configuration are wrong; nothing was checked";
+
+const RUN_HELP: &str = "\
+Needs root, or the capabilities that `inferscope check` names. SIGTERM and SIGINT end it cleanly; SIGHUP reads the
+configuration again, or says why not and goes on with the old one.
+
+Examples:
+  inferscope run --listen 0.0.0.0:9464
+  inferscope run --log info,bpf=debug
+  inferscope run --records /var/log/inferscope/requests.jsonl";
+
+const RECORD_HELP: &str = "\
+A tape holds what the kernel side reported: times, sizes, and the bytes that decoders need. By default it is redacted:
+prompts and answers are blanked before anything is written, so that a tape can be attached to a bug report. With
+--keep-text they are kept: such a tape is as confidential as the traffic.
+
+Examples:
+  inferscope record run.tape --seconds 60
+  inferscope record run.tape               until SIGINT or SIGTERM";
+
+const REPLAY_HELP: &str = "\
+Needs no privileges. The same tape gives the same records and the same metrics, whatever the machine.
+
+Examples:
+  inferscope replay run.tape --records -
+  inferscope replay run.tape --metrics";
+
+/// Latency of inference servers, seen from outside: attaches to running vLLM processes with eBPF uprobes, and exports
+/// request latency, time to first token and inter-token latency to Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "inferscope", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Watch the servers of this host and export their metrics.
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Say what can be seen on this host, what cannot, and why. Changes nothing.
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(Check),
+    /// Write what the kernel side reports to a tape.
+    #[command(after_help = RECORD_HELP)]
+    Record(Record),
+    /// Make records and metrics from a tape.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(Replay),
+    /// Print the configuration in effect, with comments.
+    Config(Show),
+}
+
+/// Where the configuration comes from, and what overrides it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Settings {
+    /// The configuration; without it, /etc/inferscope/inferscope.yaml if it is there, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to log, instead of the configured filter, for example info,bpf=debug.
+    #[arg(long, value_name = "FILTER", value_parser = parse_log_filter)]
+    pub log: Option<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[allow(missing_docs)]
+pub struct Run {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Address of /metrics, /healthz and /status, instead of the configured one.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Append each finished request to FILE as one line of JSON; - is standard output. Holds no prompt and no answer.
+    #[arg(long, value_name = "FILE")]
+    pub records: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Check {
+    /// The configuration, as for `run`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Load every program and print the instructions that the verifier counted.
+    #[arg(long, hide = true)]
+    pub programs: bool,
+}
+
+/// Arguments of `record`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[allow(missing_docs)]
+pub struct Record {
+    /// The tape to write.
+    #[arg(value_name = "FILE")]
+    pub tape: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Stop after so long.
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// Keep prompts and answers. Without this they are blanked before anything is written.
+    #[arg(long)]
+    pub keep_text: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Replay {
+    /// The tape to read.
+    #[arg(value_name = "FILE")]
+    pub tape: PathBuf,
+    /// Write each finished request to FILE as one line of JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub records: Option<PathBuf>,
+    /// Print the metrics at the end, in Prometheus' text format.
+    #[arg(long)]
+    pub metrics: bool,
+}
+
+/// Arguments of `config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Show {
+    /// The configuration to print, as for `run`.
+    #[arg(long, value_name = "FILE", conflicts_with = "default")]
+    pub config: Option<PathBuf>,
+    /// Print the defaults, whatever is configured: the beginning of a file of one's own.
+    #[arg(long)]
+    pub default: bool,
+}
+
+impl Settings {
+    /// The configuration, overridden by what the command line says.
+    ///
+    /// # Errors
+    /// With every problem of the file at once.
+    pub fn load(&self) -> Result<Config, Invalid> {
+        let Settings { config, log } = self;
+        let mut loaded = Config::load(config.as_deref())?;
+        loaded.log = log.clone().unwrap_or(loaded.log);
+        Ok(loaded)
+    }
+}
+
+impl Run {
+    /// As [`Settings::load`], and the address as the command line says.
+    ///
+    /// # Errors
+    /// With every problem of the file at once.
+    pub fn load(&self) -> Result<Config, Invalid> {
+        let mut loaded = self.settings.load()?;
+        loaded.listen = self.listen.unwrap_or(loaded.listen);
+        Ok(loaded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_override_the_configuration() {
+        let cli = Cli::try_parse_from(["inferscope", "run", "--listen", "[::1]:9", "--log", "warn"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        let settings = Settings { config: Some("/dev/null".into()), ..run.settings };
+        let config = Run { settings, ..run }.load().unwrap();
+        assert_eq!((config.listen.to_string().as_str(), config.log.as_str()), ("[::1]:9", "warn"));
+    }
+
+    #[test]
+    fn wrong_arguments_exit_with_2_and_say_what_is_right() {
+        for (arguments, expected) in [
+            (vec!["run", "--listen", "9464"], "invalid socket address"),
+            (vec!["run", "--log", "a=b=c"], "expected a filter like"),
+            (vec!["replay"], "<FILE>"),
+            (vec!["config", "--default", "--config", "x"], "cannot be used with"),
+        ] {
+            let error = Cli::try_parse_from(["inferscope"].into_iter().chain(arguments)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_teaches() {
+        let mut command = Cli::command();
+        assert!(command.render_help().to_string().contains("Exit codes:"));
+        let record = command.find_subcommand_mut("record").unwrap().render_long_help().to_string();
+        assert!(record.contains("redacted"), "{record}");
+        let check = command.find_subcommand_mut("check").unwrap().render_long_help().to_string();
+        assert!(!check.contains("--programs"), "{check}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Which values of a setting make sense. Pure; each rule says what is wrong in words that tell how to put it right.
+
+use crate::metric::catalog;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use tracing_subscriber::EnvFilter;
+
+/// Within a range.
+pub fn within<T: PartialOrd + Display>(range: RangeInclusive<T>) -> impl Fn(&T) -> Result<(), String> {
+    move |value| {
+        if range.contains(value) {
+            return Ok(());
+        }
+        Err(format!("expected {} to {}, found {value}", range.start(), range.end()))
+    }
+}
+
+/// A size that the kernel accepts for a ring buffer.
+pub fn ring_bytes(bytes: &u32) -> Result<(), String> {
+    within(1 << 20..=1 << 30)(bytes)?;
+    if bytes.is_power_of_two() {
+        return Ok(());
+    }
+    let above = bytes.next_power_of_two();
+    Err(format!("expected a power of two, found {bytes}; the next is {above}"))
+}
+
+/// A filter that `tracing` understands.
+pub fn log_filter(filter: &str) -> Result<(), String> {
+    let known = EnvFilter::try_new(filter).is_ok();
+    if known { Ok(()) } else { Err(format!("expected a filter like `info` or `info,bpf=debug`, found {filter:?}")) }
+}
+
+/// Upper bounds of a histogram's buckets.
+pub fn bucket_bounds(bounds: &[f64]) -> Result<(), String> {
+    if bounds.is_empty() {
+        return Err("expected at least one bucket bound".to_owned());
+    }
+    if let Some(bound) = bounds.iter().find(|bound| !bound.is_finite() || **bound <= 0.0) {
+        return Err(format!("expected bounds above 0 and finite (+Inf is added), found {bound}"));
+    }
+    let descent = bounds.iter().zip(bounds.iter().skip(1)).find(|(lower, upper)| lower >= upper);
+    match descent {
+        Some((lower, upper)) => Err(format!("expected ascending bounds, found {upper} after {lower}")),
+        None => Ok(()),
+    }
+}
+
+/// A name for an external label.
+pub fn label_name(name: &str) -> Result<(), String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("expected a label name of letters, digits and `_`, not beginning with a digit".to_owned());
+    }
+    if name.starts_with("__") {
+        return Err("label names that begin with `__` belong to Prometheus".to_owned());
+    }
+    if name == "le" || catalog::all().any(|metric| metric.labels.contains(&name)) {
+        return Err("Inferscope's own metrics have a label of this name; choose another".to_owned());
+    }
+    Ok(())
+}
+
+/// A text that says something.
+pub fn filled(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("expected text, found none".to_owned()) } else { Ok(()) }
+}

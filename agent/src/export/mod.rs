@@ -1,0 +1,3 @@
+//! Exporters: metrics to whoever asks for them. Nothing here counts, measures or decides.
+
+pub mod prometheus;

@@ -1,0 +1,147 @@
+//! The label sets: wide for counters, narrow for histograms. No label is ever a pid or text of a prompt.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use std::sync::Arc;
+
+/// Bytes of a label value; what is longer is cut.
+const LABEL_BYTES: usize = 128;
+
+/// What every metric about a server carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Server {
+    pub engine: &'static str,
+    pub model: Arc<str>,
+    pub service: Arc<str>,
+}
+
+/// Requests: the widest set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    #[prometheus(flatten)]
+    pub call: Call,
+    pub status: &'static str,
+    /// Absent where the response's head was not seen.
+    pub code: Option<u16>,
+}
+
+/// Latencies of a request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Call {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub operation: &'static str,
+    pub stream: bool,
+}
+
+/// What can be learned in more than one way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Sourced {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub source: &'static str,
+}
+
+/// `inferscope_build_info`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Build {
+    pub version: &'static str,
+}
+
+/// By hook.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByHook {
+    pub hook: &'static str,
+}
+
+/// Losses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Lost {
+    pub hook: &'static str,
+    pub reason: &'static str,
+}
+
+/// By issue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByIssue {
+    pub issue: &'static str,
+}
+
+/// Requests seen in part.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Incomplete {
+    pub engine: &'static str,
+    pub quality: &'static str,
+}
+
+/// By program in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByProgram {
+    pub program: String,
+}
+
+/// By engine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByEngine {
+    pub engine: String,
+}
+
+/// Processes that cannot be attached to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Unsupported {
+    pub engine: String,
+    pub reason: String,
+}
+
+/// By metric.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByFamily {
+    pub family: &'static str,
+}
+
+/// For metrics of which there is one series.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Alone {}
+
+/// Metrics that end with their server.
+pub trait OfServer {
+    /// The server's labels.
+    fn server(&self) -> &Server;
+}
+
+impl OfServer for Server {
+    fn server(&self) -> &Server {
+        self
+    }
+}
+
+impl OfServer for Outcome {
+    fn server(&self) -> &Server {
+        &self.call.server
+    }
+}
+
+impl OfServer for Call {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for Sourced {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+/// A label value of text that strangers chose: no control characters, not too long.
+#[must_use]
+pub fn sanitised(text: &str) -> Arc<str> {
+    let clean = |c: char| if c.is_control() { '_' } else { c };
+    let mut value = String::with_capacity(text.len().min(LABEL_BYTES));
+    for c in text.chars().map(clean) {
+        if value.len().saturating_add(c.len_utf8()) > LABEL_BYTES {
+            break;
+        }
+        value.push(c);
+    }
+    value.into()
+}

@@ -1,0 +1,15 @@
+//! Metrics: the catalog of every metric of the product, and the sink that counts into it.
+//!
+//! Knows no exporter and no clock. Unknown is absent, never zero: a series begins when there is something to say about
+//! it, and ends when the server that it describes has ended.
+
+pub mod catalog;
+mod family;
+mod label;
+mod model;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod throughput;
+
+pub use sink::{Metrics, Running, SelfUsage};

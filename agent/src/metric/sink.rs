@@ -1,0 +1,377 @@
+//! The sink: what the pipeline and the kernel side say, counted into the metrics of the catalog.
+//!
+//! One owner feeds it, exporters read it; each family has its own short lock. It has no clock: time comes in with
+//! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
+
+use super::catalog::{self, BucketSet, Kind, Metric};
+use super::family::{Book, Family, Labels};
+use super::label::{
+    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfServer, Outcome, Server,
+    Sourced, Unsupported, sanitised,
+};
+use super::model::Models;
+use super::throughput::Throughput;
+use crate::config::{Buckets, Config};
+use crate::event::Nanos;
+use crate::issue::Issue;
+use crate::request::{Quality, Record};
+use crate::status::{Attachment, Process};
+use inferscope_ebpf::{Counts, Hook, Loss};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Series outlive their server by so much, so that two scrapes still see its last numbers.
+const GRACE_NANOS: u64 = 60_000_000_000;
+
+type Seconds = Counter<f64, AtomicU64>;
+type Ratio = Gauge<f64, AtomicU64>;
+
+/// Every metric of the agent.
+pub struct Metrics {
+    book: Book,
+    requests: Family<Outcome, Counter>,
+    duration: Family<Call, Histogram>,
+    first_token: Family<Call, Histogram>,
+    inter_token: Family<Sourced, Histogram>,
+    per_output_token: Family<Server, Histogram>,
+    generated: Family<Sourced, Counter>,
+    prompt: Family<Sourced, Counter>,
+    prompt_cached: Family<Sourced, Counter>,
+    tokens_per_second: Family<Server, Ratio>,
+    running: Family<Sourced, Gauge>,
+    events: Family<ByHook, Counter>,
+    lost: Family<Lost, Counter>,
+    issues: Family<ByIssue, Counter>,
+    incomplete: Family<Incomplete, Counter>,
+    hits: Family<ByHook, Counter>,
+    probe_time: Family<ByProgram, Seconds>,
+    attached: Family<ByEngine, Gauge>,
+    unsupported: Family<Unsupported, Gauge>,
+    series: Family<ByFamily, Gauge>,
+    cpu: Family<Alone, Seconds>,
+    memory: Family<Alone, Gauge>,
+    state: Mutex<State>,
+}
+
+/// What must be remembered between calls.
+struct State {
+    models: Models,
+    servers: BTreeMap<(&'static str, Arc<str>), Presence>,
+    throughput: BTreeMap<Server, Throughput>,
+}
+
+/// Whether a server is there.
+#[derive(Clone, Copy, Debug)]
+enum Presence {
+    /// With so many processes.
+    Here(usize),
+    /// Its last process ended then.
+    Ended(Nanos),
+}
+
+/// Requests under way at one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its engine.
+    pub engine: &'static str,
+    /// Its service name.
+    pub service: String,
+    /// Model, "" where not yet known.
+    pub model: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What the agent itself uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelfUsage {
+    /// Processor time since its start, user and system.
+    pub cpu: Duration,
+    /// Resident memory.
+    pub resident_bytes: u64,
+}
+
+impl Metrics {
+    /// No series yet but the one that says which agent this is.
+    #[must_use]
+    pub fn new(config: &Config) -> Metrics {
+        let mut book = Book::new(&config.labels.0);
+        let build: Family<Build, Gauge> = gauge(&mut book, &catalog::BUILD);
+        build.with(&Build { version: env!("CARGO_PKG_VERSION") }, |gauge| {
+            gauge.set(1);
+        });
+        Metrics {
+            requests: counter(&mut book, &catalog::REQUESTS),
+            duration: histogram(&mut book, &catalog::REQUEST_DURATION, &config.buckets),
+            first_token: histogram(&mut book, &catalog::TIME_TO_FIRST_TOKEN, &config.buckets),
+            inter_token: histogram(&mut book, &catalog::INTER_TOKEN_LATENCY, &config.buckets),
+            per_output_token: histogram(&mut book, &catalog::TIME_PER_OUTPUT_TOKEN, &config.buckets),
+            generated: counter(&mut book, &catalog::TOKENS_GENERATED),
+            prompt: counter(&mut book, &catalog::PROMPT_TOKENS),
+            prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
+            tokens_per_second: book.add(&catalog::TOKENS_PER_SECOND, 1, Ratio::default),
+            running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
+            events: counter(&mut book, &catalog::EVENTS),
+            lost: counter(&mut book, &catalog::EVENTS_LOST),
+            issues: counter(&mut book, &catalog::ISSUES),
+            incomplete: counter(&mut book, &catalog::REQUESTS_INCOMPLETE),
+            hits: counter(&mut book, &catalog::PROBE_HITS),
+            probe_time: book.add(&catalog::PROBE_SECONDS, 1, Seconds::default),
+            attached: gauge(&mut book, &catalog::PROCESSES_ATTACHED),
+            unsupported: gauge(&mut book, &catalog::PROCESSES_UNSUPPORTED),
+            series: gauge(&mut book, &catalog::SERIES),
+            cpu: book.add(&catalog::CPU, 1, Seconds::default),
+            memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
+            state: Mutex::new(State {
+                models: Models::new(config.limits.models),
+                servers: BTreeMap::new(),
+                throughput: BTreeMap::new(),
+            }),
+            // Last, because the fields above are registered in it.
+            book,
+        }
+    }
+
+    /// A request ended.
+    pub fn record(&self, record: &Record) {
+        let code = (record.code != 0).then_some(record.code);
+        let server = self.server(record.engine, &record.service, &record.model, code);
+        let call = Call { server, operation: record.operation.name(), stream: record.stream };
+        let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
+        self.requests.with(&outcome, |requests| {
+            requests.inc();
+        });
+        self.tokens(record, &call.server);
+        if record.quality == Quality::Complete {
+            self.latencies(record, call);
+        } else {
+            let labels = Incomplete { engine: record.engine, quality: record.quality.name() };
+            self.incomplete.with(&labels, |requests| {
+                requests.inc();
+            });
+        }
+    }
+
+    fn latencies(&self, record: &Record, call: Call) {
+        observe(&self.duration, &call, record.duration());
+        observe(&self.first_token, &call, record.ttft());
+        observe(&self.per_output_token, &call.server, record.tpot());
+        if !record.gaps.is_empty() {
+            let labels = Sourced { server: call.server, source: "wire" };
+            self.inter_token.with(&labels, |gaps| record.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
+        }
+    }
+
+    fn tokens(&self, record: &Record, server: &Server) {
+        let labels = Sourced { server: server.clone(), source: "usage" };
+        let usage = record.usage;
+        for (family, tokens) in
+            [(&self.generated, usage.completion), (&self.prompt, usage.prompt), (&self.prompt_cached, usage.cached)]
+        {
+            let Some(tokens) = tokens else { continue };
+            family.with(&labels, |counter| {
+                counter.inc_by(tokens);
+            });
+        }
+        let Some(tokens) = usage.completion else { return };
+        // A request that was there before the agent has no known beginning to spread its tokens from.
+        if record.quality == Quality::JoinedMidway {
+            return;
+        }
+        let (first, last) = (record.first_content.unwrap_or(record.arrival), record.last_content.unwrap_or(record.end));
+        self.state().throughput.entry(server.clone()).or_default().add(tokens, first, last);
+    }
+
+    /// Something could not be used as it stands.
+    pub fn issue(&self, issue: Issue) {
+        self.issues.with(&ByIssue { issue: issue.name() }, |issues| {
+            issues.inc();
+        });
+    }
+
+    /// The kernel side's totals since it was loaded. Hooks that never ran have no series; for the others a loss of 0 is
+    /// known to be 0.
+    pub fn kernel(&self, totals: &[(Hook, Counts)]) {
+        for (hook, counts) in totals {
+            let Counts { hits, records, bytes: _, lost } = counts;
+            if *hits == 0 && *records == 0 && lost.iter().all(|lost| *lost == 0) {
+                continue;
+            }
+            let labels = ByHook { hook: hook.name() };
+            self.hits.with(&labels, |counter| counter.inner().store(*hits, Relaxed));
+            self.events.with(&labels, |counter| counter.inner().store(*records, Relaxed));
+            for (reason, lost) in Loss::ALL.into_iter().zip(lost) {
+                let labels = Lost { hook: hook.name(), reason: reason.name() };
+                self.lost.with(&labels, |counter| counter.inner().store(*lost, Relaxed));
+            }
+        }
+    }
+
+    /// The kernel's totals of time spent in each program. Empty where it keeps none.
+    pub fn programs(&self, totals: &[(&str, Duration)]) {
+        for (program, time) in totals {
+            let labels = ByProgram { program: (*program).to_owned() };
+            self.probe_time.with(&labels, |counter| counter.inner().store(time.as_secs_f64().to_bits(), Relaxed));
+        }
+    }
+
+    /// All requests under way now. A server that is not among them has none.
+    pub fn running(&self, running: &[Running]) {
+        let mut counts: BTreeMap<_, i64> = BTreeMap::new();
+        for Running { engine, service, model, count } in running {
+            let labels = Sourced { server: self.server(engine, service, model, None), source: "inferred" };
+            let sum = counts.entry(labels).or_default();
+            *sum = sum.saturating_add_unsigned(*count);
+        }
+        self.running.set_all(counts);
+    }
+
+    /// All processes of servers, as they stand now.
+    pub fn processes(&self, processes: &[Process]) {
+        let (mut attached, mut unsupported): (BTreeMap<_, i64>, BTreeMap<_, i64>) = Default::default();
+        for Process { engine, attachment, .. } in processes {
+            let engine = engine.clone();
+            let count = match attachment {
+                Attachment::Attached => attached.entry(ByEngine { engine }).or_default(),
+                Attachment::Unsupported { reason, .. } => {
+                    unsupported.entry(Unsupported { engine, reason: reason.clone() }).or_default()
+                }
+                Attachment::NotNeeded => continue,
+            };
+            *count = count.saturating_add(1);
+        }
+        self.attached.set_all(attached);
+        self.unsupported.set_all(unsupported);
+    }
+
+    /// What the agent uses by now.
+    pub fn usage(&self, usage: SelfUsage) {
+        let SelfUsage { cpu, resident_bytes } = usage;
+        self.cpu.with(&Alone {}, |counter| counter.inner().store(cpu.as_secs_f64().to_bits(), Relaxed));
+        self.memory.with(&Alone {}, |gauge| {
+            gauge.set(i64::try_from(resident_bytes).unwrap_or(i64::MAX));
+        });
+    }
+
+    /// A process of a server appeared.
+    pub fn server_started(&self, engine: &'static str, service: &str) {
+        let mut state = self.state();
+        let presence = state.servers.entry((engine, sanitised(service))).or_insert(Presence::Here(0));
+        *presence = match *presence {
+            Presence::Here(processes) => Presence::Here(processes.saturating_add(1)),
+            Presence::Ended(_) => Presence::Here(1),
+        };
+    }
+
+    /// A process of a server ended. After the last one, the server's series end with a grace of two scrapes.
+    pub fn server_ended(&self, engine: &'static str, service: &str, now: Nanos) {
+        let mut state = self.state();
+        let presence = state.servers.entry((engine, sanitised(service))).or_insert(Presence::Ended(now));
+        *presence = match *presence {
+            Presence::Here(processes) if processes > 1 => Presence::Here(processes.saturating_sub(1)),
+            Presence::Here(_) => Presence::Ended(now),
+            ended @ Presence::Ended(_) => ended,
+        };
+    }
+
+    /// Time passed; call it about once a second.
+    pub fn tick(&self, now: Nanos) {
+        let mut state = self.state();
+        let State { models, servers, throughput } = &mut *state;
+        servers.retain(|(engine, service), presence| {
+            let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
+            if over {
+                throughput.retain(|server, _| !(server.engine == *engine && server.service == *service));
+                models.forget(engine, service);
+                self.end_series(engine, service);
+            }
+            !over
+        });
+        throughput.retain(|server, throughput| {
+            let rate = throughput.rate(now);
+            match rate {
+                Some(rate) => self.tokens_per_second.with(server, |gauge| {
+                    gauge.set(rate);
+                }),
+                None => self.tokens_per_second.retain(|labels| labels != server),
+            }
+            // What was generated in the second under way counts from the next on.
+            rate.is_some() || !throughput.is_empty()
+        });
+    }
+
+    fn end_series(&self, engine: &str, service: &str) {
+        let ends = |server: &Server| server.engine == engine && &*server.service == service;
+        fn end<L: Labels + OfServer, M>(family: &Family<L, M>, ends: impl Fn(&Server) -> bool) {
+            family.retain(|labels| !ends(labels.server()));
+        }
+        end(&self.requests, ends);
+        end(&self.duration, ends);
+        end(&self.first_token, ends);
+        end(&self.inter_token, ends);
+        end(&self.per_output_token, ends);
+        end(&self.generated, ends);
+        end(&self.prompt, ends);
+        end(&self.prompt_cached, ends);
+        end(&self.tokens_per_second, ends);
+        end(&self.running, ends);
+    }
+
+    /// The metrics as they stand now, for an encoder.
+    #[must_use]
+    pub fn scrape(&self) -> &Registry {
+        let sizes = self.book.sizes().filter(|(family, _)| *family != catalog::SERIES.name);
+        let sizes: BTreeMap<_, _> =
+            sizes.map(|(family, size)| (ByFamily { family }, i64::try_from(size).unwrap_or(i64::MAX))).collect();
+        self.series.retain(|labels| sizes.contains_key(labels));
+        self.series.set_all(sizes);
+        &self.book.registry
+    }
+
+    fn server(&self, engine: &'static str, service: &str, model: &str, code: Option<u16>) -> Server {
+        let service = sanitised(service);
+        let (model, issue) = self.state().models.admit(engine, &service, model, code);
+        if let Some(issue) = issue {
+            self.issue(issue);
+        }
+        Server { engine, model, service }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn counter<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Counter> {
+    book.add(row, 1, Counter::default)
+}
+
+fn gauge<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Gauge> {
+    book.add(row, 1, Gauge::default)
+}
+
+fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Histogram> {
+    let bounds = match row.kind {
+        Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
+        Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Counter | Kind::Gauge => Vec::new(),
+    };
+    // The exposition adds the bucket +Inf, the sum and the count.
+    book.add(row, bounds.len().saturating_add(3), move || Histogram::new(bounds.iter().copied()))
+}
+
+fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {
+    let Some(nanos) = nanos else { return };
+    family.with(labels, |histogram| histogram.observe(seconds(nanos)));
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}

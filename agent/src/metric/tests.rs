@@ -1,0 +1,302 @@
+//! The sink against the catalog, and the catalog against docs/metrics.md.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::catalog::{self, Kind, Metric, SECTIONS};
+use super::{Metrics, Running, SelfUsage};
+use crate::config::Config;
+use crate::engine::{Operation, Role, Usage};
+use crate::event::{Nanos, Tgid};
+use crate::issue::Issue;
+use crate::request::{Quality, Record, Status};
+use crate::status::{Attachment, Process};
+use inferscope_ebpf::{Counts, Hook};
+use prometheus_client::encoding::text;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+
+fn config(yaml: &str) -> Config {
+    Config::parse("test", yaml).unwrap()
+}
+
+/// A streamed chat: 10 s, first token after 0.2 s, five tokens.
+fn chat() -> Record {
+    let start = 100_000 * MS;
+    Record {
+        tgid: Tgid(7),
+        engine: "vllm",
+        service: "s".into(),
+        operation: Operation::Chat,
+        path: "/v1/chat/completions".into(),
+        stream: true,
+        model: "m".into(),
+        id: "chatcmpl-1".into(),
+        code: 200,
+        status: Status::Ok,
+        quality: Quality::Complete,
+        usage: Usage { prompt: Some(30), cached: Some(16), completion: Some(5) },
+        finish_reason: Some("stop".into()),
+        arrival: Nanos(start),
+        request_end: Some(Nanos(start)),
+        headers: Some(Nanos(start + MS)),
+        first_event: Some(Nanos(start + 10 * MS)),
+        first_content: Some(Nanos(start + 200 * MS)),
+        last_content: Some(Nanos(start + 9_000 * MS)),
+        end: Nanos(start + 10_000 * MS),
+        content_events: 5,
+        gaps: vec![2_200 * MS; 4],
+    }
+}
+
+fn text(metrics: &Metrics) -> String {
+    let mut out = String::new();
+    text::encode(&mut out, metrics.scrape()).unwrap();
+    out
+}
+
+/// The series whose names begin with `prefix`, without the agent's word about the series themselves.
+fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
+    text(metrics).lines().filter(|line| line.starts_with(prefix)).map(str::to_owned).collect()
+}
+
+/// Metrics to which everything was said once.
+fn full() -> Metrics {
+    let metrics = Metrics::new(&Config::default());
+    metrics.record(&chat());
+    metrics.record(&Record { quality: Quality::Gap, ..chat() });
+    metrics.issue(Issue::StreamGap);
+    metrics.running(&[Running { engine: "vllm", service: "s".into(), model: "m".into(), count: 2 }]);
+    metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0] })]);
+    metrics.programs(&[("socket_read", Duration::from_millis(1500))]);
+    metrics.usage(SelfUsage { cpu: Duration::from_secs(2), resident_bytes: 4096 });
+    let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
+    metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
+    metrics.tick(Nanos(110_000 * MS));
+    metrics
+}
+
+fn process(attachment: Attachment) -> Process {
+    let (service, evidence) = (String::new(), String::new());
+    Process { tgid: 7, engine: "vllm".into(), role: Role::Frontend, service, evidence, attachment }
+}
+
+/// Name and label names of a line of the exposition.
+fn shape(line: &str) -> (&str, BTreeSet<&str>) {
+    let (series, _) = line.rsplit_once(' ').unwrap();
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let labels = labels.trim_end_matches('}').split(',').filter_map(|label| Some(label.split_once('=')?.0));
+    (name, labels.filter(|label| *label != "le").collect())
+}
+
+#[test]
+fn the_sink_has_exactly_the_metrics_and_labels_of_the_catalog() {
+    let text = text(&full());
+    let mut seen = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, labels) = shape(line);
+        let is = |row: &&Metric| match row.kind {
+            Kind::Histogram(_) => ["_bucket", "_sum", "_count"].iter().any(|end| name == format!("{}{end}", row.name)),
+            Kind::Counter | Kind::Gauge => name == row.name,
+        };
+        let row = catalog::all().find(is).unwrap_or_else(|| panic!("{name} is not in the catalog"));
+        assert_eq!(labels, row.labels.iter().copied().collect(), "labels of {name}");
+        seen.insert(row.name);
+    }
+    let missing: Vec<_> = catalog::all().map(|row| row.name).filter(|name| !seen.contains(name)).collect();
+    assert!(missing.is_empty(), "not exported: {missing:?}");
+}
+
+#[test]
+fn docs_metrics_md_is_generated_from_the_catalog() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let generated = document();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, &generated).unwrap();
+    }
+    let file = fs::read_to_string(path).unwrap();
+    assert_eq!(file, generated, "stale: run this test with UPDATE_EXPECT=1 and review the change");
+}
+
+fn document() -> String {
+    let mut out = String::from(
+        "# Metrics\n\n\
+         Generated from `agent/src/metric/catalog.rs`; a test fails when it is stale. A series is absent where its value is\n\
+         not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
+         the configuration (`labels`) are on every metric.\n",
+    );
+    for (section, metrics) in SECTIONS {
+        let _ = write!(
+            out,
+            "\n## {section}\n\n| Prometheus | OTLP | type, unit | labels | what |\n|---|---|---|---|---|\n"
+        );
+        for Metric { name, otlp, kind, unit, labels, help } in *metrics {
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let unit = match unit {
+                catalog::Unit::Count => "",
+                catalog::Unit::Seconds => ", s",
+                catalog::Unit::Bytes => ", By",
+                catalog::Unit::TokensPerSecond => ", {token}/s",
+            };
+            let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
+        }
+    }
+    let buckets = Config::default().buckets;
+    let bounds = |bounds: &[f64]| bounds.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+    let _ = write!(
+        out,
+        "\n## Buckets\n\nUpper bounds in seconds, configurable under `buckets`.\n\n\
+         - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n",
+        bounds(&buckets.request_duration_seconds),
+        bounds(&buckets.time_to_first_token_seconds),
+        bounds(&buckets.inter_token_latency_seconds),
+    );
+    out
+}
+
+#[test]
+fn there_is_nothing_before_there_is_something_to_say() {
+    let metrics = Metrics::new(&Config::default());
+    let lines = series(&metrics, "");
+    let values: Vec<_> = lines.iter().filter(|line| !line.starts_with('#')).map(|line| shape(line).0).collect();
+    assert_eq!(values, ["inferscope_build_info", "inferscope_series"]);
+    metrics.kernel(&[(Hook::Read, Counts::default())]);
+    assert!(series(&metrics, "inferscope_events").is_empty(), "a hook that never ran");
+}
+
+#[test]
+fn a_complete_request_is_counted_and_measured() {
+    let metrics = Metrics::new(&config("labels: {region: eu}"));
+    metrics.record(&chat());
+    let server = r#"region="eu",engine="vllm",model="m",service="s""#;
+    let expected = [
+        format!(r#"llm_request_total{{{server},operation="chat",stream="true",status="ok",code="200"}} 1"#),
+        format!(r#"llm_request_duration_seconds_sum{{{server},operation="chat",stream="true"}} 10.0"#),
+        format!(r#"llm_time_to_first_token_seconds_sum{{{server},operation="chat",stream="true"}} 0.2"#),
+        format!(r#"llm_inter_token_latency_seconds_sum{{{server},source="wire"}} 8.8"#),
+        format!(r#"llm_inter_token_latency_seconds_count{{{server},source="wire"}} 4"#),
+        format!(r#"llm_time_per_output_token_seconds_sum{{{server}}} 2.2"#),
+        format!(r#"llm_tokens_generated_total{{{server},source="usage"}} 5"#),
+        format!(r#"llm_prompt_tokens_total{{{server},source="usage"}} 30"#),
+        format!(r#"llm_prompt_tokens_cached_total{{{server},source="usage"}} 16"#),
+    ];
+    let text = text(&metrics);
+    for line in expected {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn an_incomplete_request_is_counted_and_never_measured() {
+    for quality in [Quality::Gap, Quality::JoinedMidway, Quality::Truncated] {
+        let metrics = Metrics::new(&Config::default());
+        metrics.record(&Record { quality, ..chat() });
+        assert_eq!(series(&metrics, "llm_request_total").len(), 1);
+        let quality = quality.name();
+        let incomplete = series(&metrics, "inferscope_requests_incomplete_total");
+        assert_eq!(
+            incomplete,
+            [format!(r#"inferscope_requests_incomplete_total{{engine="vllm",quality="{quality}"}} 1"#)]
+        );
+        assert!(!text(&metrics).contains("_bucket{"), "{quality} fed a histogram");
+    }
+}
+
+#[test]
+fn what_a_request_does_not_tell_is_absent() {
+    let metrics = Metrics::new(&Config::default());
+    let (usage, gaps) = (Usage::default(), Vec::new());
+    let silent = Record { stream: false, first_content: None, last_content: None, code: 0, usage, gaps, ..chat() };
+    metrics.record(&silent);
+    metrics.tick(Nanos(110_000 * MS));
+    let names: BTreeSet<_> = series(&metrics, "llm_").iter().map(|line| shape(line).0.to_owned()).collect();
+    let duration = ["bucket", "count", "sum"].map(|part| format!("llm_request_duration_seconds_{part}"));
+    assert_eq!(names, duration.into_iter().chain(["llm_request_total".to_owned()]).collect());
+    assert!(series(&metrics, "llm_request_total")[0].contains(r#"code="""#));
+}
+
+#[test]
+fn throughput_ends_when_nothing_is_known_any_more() {
+    let metrics = full();
+    // Two records of five tokens over 8.8 s, all of which lie in the last ten seconds.
+    let lines = series(&metrics, "llm_tokens_per_second");
+    let rate: f64 = lines[0].rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!((rate - 1.0).abs() < 1e-9 && lines.len() == 1, "{lines:?}");
+    metrics.tick(Nanos(119_500 * MS));
+    assert!(series(&metrics, "llm_tokens_per_second").is_empty());
+}
+
+#[test]
+fn series_end_with_their_server_after_a_grace() {
+    let metrics = full();
+    let second = |second: u64| Nanos(second * 1_000 * MS);
+    metrics.server_started("vllm", "s");
+    metrics.server_started("vllm", "s");
+    metrics.server_ended("vllm", "s", second(110));
+    metrics.tick(second(300));
+    assert!(!series(&metrics, "llm_").is_empty(), "one of its processes is left");
+    metrics.server_ended("vllm", "s", second(300));
+    metrics.tick(second(359));
+    assert!(!series(&metrics, "llm_").is_empty(), "two more scrapes");
+    metrics.server_started("vllm", "s");
+    metrics.tick(second(400));
+    assert!(!series(&metrics, "llm_").is_empty(), "it came back");
+    metrics.server_ended("vllm", "s", second(400));
+    metrics.tick(second(460));
+    assert_eq!(series(&metrics, "llm_"), Vec::<String>::new());
+    assert!(series(&metrics, "inferscope_series{family=\"llm_").is_empty());
+}
+
+#[test]
+fn models_are_capped_and_labels_sanitised() {
+    let metrics = Metrics::new(&config("limits: {models: 2}"));
+    for model in ["a", "b\n\"\\", "c", "d"] {
+        metrics.record(&Record { model: model.into(), service: "é".repeat(100), ..chat() });
+    }
+    let service = "é".repeat(64);
+    let requests = series(&metrics, "llm_request_total");
+    let expected = [("a", 1), (r#"b_\"\\"#, 1), ("other", 2)];
+    for (line, (model, count)) in requests.iter().zip(expected) {
+        let begin = format!(r#"llm_request_total{{engine="vllm",model="{model}",service="{service}","#);
+        assert!(line.starts_with(&begin) && line.ends_with(&format!(" {count}")), "{line}");
+    }
+    assert_eq!(requests.len(), expected.len());
+    assert_eq!(series(&metrics, "inferscope_issues"), [r#"inferscope_issues_total{issue="model_over_bound"} 2"#]);
+}
+
+#[test]
+fn running_requests_are_a_snapshot() {
+    let metrics = Metrics::new(&Config::default());
+    let running = |model: &str, count| Running { engine: "vllm", service: "s".into(), model: model.into(), count };
+    metrics.running(&[running("m", 2), running("", 1)]);
+    metrics.running(&[running("m", 1)]);
+    assert_eq!(
+        series(&metrics, "llm_requests_running"),
+        [
+            r#"llm_requests_running{engine="vllm",model="",service="s",source="inferred"} 0"#,
+            r#"llm_requests_running{engine="vllm",model="m",service="s",source="inferred"} 1"#,
+        ]
+    );
+}
+
+#[test]
+fn series_are_counted_by_metric() {
+    let metrics = full();
+    let text = text(&metrics);
+    for line in series(&metrics, "inferscope_series{") {
+        let (labels, count) = line.rsplit_once(' ').unwrap();
+        let family = labels.split('"').nth(1).unwrap();
+        let own = |found: &&str| {
+            let name = found.split(['{', ' ']).next().unwrap();
+            name.strip_prefix(family).is_some_and(|end| matches!(end, "" | "_bucket" | "_sum" | "_count"))
+        };
+        assert_eq!(text.lines().filter(own).count().to_string(), count, "{family}");
+    }
+}

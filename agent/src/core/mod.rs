@@ -98,7 +98,7 @@ impl Default for Options {
 /// What is under way, for gauges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Requests in flight, by who answers them and what they ask.
+    /// Requests in flight, by who answers them and what they ask. Answers joined midway are not among them.
     pub running: BTreeMap<Running, u64>,
     /// Connections held.
     pub connections: usize,

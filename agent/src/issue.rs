@@ -29,7 +29,7 @@ pub enum Issue {
     ConnectionsOverBound,
     /// More pipelined requests on a connection than the core holds.
     RequestsOverBound,
-    /// More inter-token gaps in one request than it keeps; the oldest were exported early.
+    /// More inter-token gaps in one request than it keeps; later ones are counted as events, not timed.
     GapsOverBound,
     /// A connection speaks something that no decoder knows.
     ProtocolUnknown,

@@ -30,7 +30,7 @@ pub trait Engine: Sync {
     /// Whether `process` belongs to such a server, and how that is known. Pure.
     fn matches(&self, process: &Process) -> Option<Match>;
 
-    /// What to hook in its processes.
+    /// What to hook in `process`, which [`Engine::matches`] said to be a front end.
     fn hooks(&self, process: &Process) -> &'static [Target];
 
     /// Opens an exchange for a request, or `None` for requests that are not inference (health, metrics, model lists).
@@ -75,31 +75,34 @@ pub enum Library {
     OpenSsl,
 }
 
-/// Socket and TLS hooks that every HTTP server needs; an engine adds to them.
-pub const HTTP_SERVER: &[Target] = &[
-    Target {
-        library: Library::Libc,
-        hooks: &[
-            Hook::Read,
-            Hook::Readv,
-            Hook::Recv,
-            Hook::Recvfrom,
-            Hook::Recvmsg,
-            Hook::Write,
-            Hook::Writev,
-            Hook::Send,
-            Hook::Sendto,
-            Hook::Sendmsg,
-            Hook::Accept,
-            Hook::Accept4,
-            Hook::Close,
-        ],
-    },
-    Target {
-        library: Library::OpenSsl,
-        hooks: &[Hook::SslRead, Hook::SslReadEx, Hook::SslWrite, Hook::SslWriteEx, Hook::SslFree],
-    },
-];
+/// Socket and TLS hooks that every HTTP server needs.
+pub const HTTP_SERVER: &[Target] = &[SOCKETS, TLS];
+
+/// The C library's socket functions.
+pub const SOCKETS: Target = Target {
+    library: Library::Libc,
+    hooks: &[
+        Hook::Read,
+        Hook::Readv,
+        Hook::Recv,
+        Hook::Recvfrom,
+        Hook::Recvmsg,
+        Hook::Write,
+        Hook::Writev,
+        Hook::Send,
+        Hook::Sendto,
+        Hook::Sendmsg,
+        Hook::Accept,
+        Hook::Accept4,
+        Hook::Close,
+    ],
+};
+
+/// OpenSSL's clear-text side.
+pub const TLS: Target = Target {
+    library: Library::OpenSsl,
+    hooks: &[Hook::SslRead, Hook::SslReadEx, Hook::SslWrite, Hook::SslWriteEx, Hook::SslFree],
+};
 
 /// What one message means for the request. A closed vocabulary: an engine that needs more grows it for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +113,8 @@ pub enum Step {
     Announce,
     /// Output for these choices: one content event.
     Output(Choices),
-    /// The server said that this is the end ("[DONE]", a finish reason, `message_stop`). The transport may go on.
+    /// The server said that nothing more follows ("[DONE]", `message_stop`). The transport may go on: a client that
+    /// leaves after this was answered. A finish reason is not enough, it ends one choice of several.
     Finish,
 }
 
@@ -119,6 +123,14 @@ pub enum Step {
 pub struct Choices(u64);
 
 impl Choices {
+    /// The set of one index.
+    #[must_use]
+    pub fn of(index: u64) -> Choices {
+        let mut choices = Choices::default();
+        choices.insert(index);
+        choices
+    }
+
     /// Adds an index; those above 63 count as 63.
     pub fn insert(&mut self, index: u64) {
         self.0 |= 1 << index.min(63);
@@ -128,6 +140,18 @@ impl Choices {
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// How many indexes are in the set.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub fn union(self, other: Choices) -> Choices {
+        Choices(self.0 | other.0)
     }
 
     /// The indexes, ascending.

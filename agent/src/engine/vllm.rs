@@ -1,26 +1,192 @@
 //! vLLM: the Python front end, the Rust front end (`vllm-rs`) and the engine processes behind them.
+//!
+//! Recognises processes by what they were started as and by what they call themselves, never by their executable (it is
+//! the interpreter). A program that merely carries the command line (`sh -c`, `timeout`, `docker run`) is not a server.
+//! What vLLM says over HTTP is the [`openai`] dialect.
 
-use super::{Engine, Exchange, HTTP_SERVER, Match, Target};
+use super::{Engine, Exchange, HTTP_SERVER, Library, Match, Role, SOCKETS, TLS, Target, openai};
 use crate::host::process::Process;
 use crate::wire::RequestHead;
+use inferscope_ebpf::Hook;
 
 /// The vLLM engine.
 pub struct Vllm;
+
+/// uvloop closes sockets through `syscall(SYS_close)`. The Rust front end must be spared this hook: its every futex goes
+/// through the same function.
+const PYTHON_FRONTEND: &[Target] = &[SOCKETS, TLS, Target { library: Library::Libc, hooks: &[Hook::SyscallClose] }];
+
+/// Where vLLM listens unless told otherwise.
+const DEFAULT_PORT: &str = "8000";
+
+/// The Rust front end's program.
+const RUST_FRONTEND: &str = "vllm-rs";
 
 impl Engine for Vllm {
     fn name(&self) -> &'static str {
         "vllm"
     }
 
-    fn matches(&self, _process: &Process) -> Option<Match> {
-        None
+    fn matches(&self, process: &Process) -> Option<Match> {
+        let (role, evidence) = judge(process)?;
+        Some(Match { role, evidence, service: Some(format!("vllm:{}", port(process))) })
     }
 
-    fn hooks(&self, _process: &Process) -> &'static [Target] {
-        HTTP_SERVER
+    fn hooks(&self, process: &Process) -> &'static [Target] {
+        if is_rust_frontend(process) { HTTP_SERVER } else { PYTHON_FRONTEND }
     }
 
-    fn open(&self, _request: &RequestHead) -> Option<Box<dyn Exchange>> {
-        None
+    fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(openai::Exchange::open(request)?))
+    }
+}
+
+fn judge(process: &Process) -> Option<(Role, String)> {
+    if let Some(command) = serve_command(&process.argv) {
+        return Some((Role::Frontend, format!("argv contains `{command}`")));
+    }
+    if is_rust_frontend(process) {
+        return Some((Role::Frontend, format!("the program is `{RUST_FRONTEND}`")));
+    }
+    // A renamed process has one blank-padded argument; its comm is the same name cut at 15 bytes.
+    let name =
+        [process.argv.first(), Some(&process.comm)].into_iter().flatten().find(|name| name.starts_with("VLLM::"))?;
+    let name = name.trim_end();
+    let role = if name.starts_with("VLLM::APIServer") { Role::Frontend } else { Role::Worker };
+    Some((role, format!("it calls itself `{name}`")))
+}
+
+fn is_rust_frontend(process: &Process) -> bool {
+    process.argv_base(0) == RUST_FRONTEND || process.comm == RUST_FRONTEND
+}
+
+/// The command that makes these arguments a vLLM server, or `None`. The program must be vLLM's own script or a Python
+/// interpreter that runs it: arguments further back belong to somebody who starts a server.
+fn serve_command(argv: &[String]) -> Option<&'static str> {
+    let (program, rest) = argv.split_first()?;
+    if base(program) == "vllm" {
+        return rest.first().filter(|word| *word == "serve").map(|_| "vllm serve");
+    }
+    if !base(program).starts_with("python") {
+        return None;
+    }
+    let mut rest = rest.iter().map(String::as_str);
+    loop {
+        match rest.next()? {
+            "-m" => {
+                return match rest.next()? {
+                    "vllm.entrypoints.openai.api_server" => Some("-m vllm.entrypoints.openai.api_server"),
+                    "vllm.entrypoints.cli.main" if rest.next() == Some("serve") => {
+                        Some("-m vllm.entrypoints.cli.main serve")
+                    }
+                    _ => None,
+                };
+            }
+            // Interpreter options that take a value.
+            "-X" | "-W" => drop(rest.next()),
+            "-c" => return None,
+            option if option.starts_with('-') => {}
+            script if base(script) == "vllm" && rest.next() == Some("serve") => return Some("vllm serve"),
+            script if script.ends_with("vllm/entrypoints/openai/api_server.py") => return Some("api_server.py"),
+            _ => return None,
+        }
+    }
+}
+
+/// The port in its own arguments or in those of the server above it.
+fn port(process: &Process) -> &str {
+    let above = process.ancestors.iter().map(|ancestor| &ancestor.argv).filter(|argv| serve_command(argv).is_some());
+    std::iter::once(&process.argv).chain(above).find_map(|argv| port_option(argv)).unwrap_or(DEFAULT_PORT)
+}
+
+fn port_option(argv: &[String]) -> Option<&str> {
+    let mut words = argv.iter().map(String::as_str);
+    let value = words.find_map(|word| match word {
+        "--port" => Some(None),
+        word => word.strip_prefix("--port=").map(Some),
+    })?;
+    value.or_else(|| words.next())
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::process::Ancestor;
+
+    /// `|` separates arguments.
+    fn process(comm: &str, argv: &str, parent: &str) -> Process {
+        let split = |line: &str| line.split('|').filter(|word| !word.is_empty()).map(String::from).collect::<Vec<_>>();
+        let ancestors = vec![
+            Ancestor { argv: split(parent), ..Ancestor::default() },
+            Ancestor { argv: split("/sbin/init|--port|1"), ..Ancestor::default() },
+        ];
+        Process { comm: comm.into(), argv: split(argv), ancestors, ..Process::default() }
+    }
+
+    /// Comm, arguments, the parent's arguments, and what it is.
+    type Case = (&'static str, &'static str, &'static str, Option<(Role, &'static str)>);
+
+    #[test]
+    fn processes_are_told_apart() {
+        use Role::{Frontend, Worker};
+        let serve = "/venv/bin/python|/venv/bin/vllm|serve|m|--port|9000";
+        #[rustfmt::skip]
+        let cases: &[Case] = &[
+            ("vllm", "/venv/bin/python|/venv/bin/vllm|serve|/models/m", "bash", Some((Frontend, "vllm:8000"))),
+            ("vllm", serve, "bash", Some((Frontend, "vllm:9000"))),
+            ("vllm", "/venv/bin/python3.11|-B|-X|dev|/venv/bin/vllm|serve|m|--port=81", "", Some((Frontend, "vllm:81"))),
+            ("vllm", "vllm|serve|m", "", Some((Frontend, "vllm:8000"))),
+            ("vllm", "vllm|serve|m|--port", "", Some((Frontend, "vllm:8000"))),
+            ("python3", "python3|-m|vllm.entrypoints.openai.api_server|--port|8001", "", Some((Frontend, "vllm:8001"))),
+            ("python3", "python3|-m|vllm.entrypoints.cli.main|serve|m", "", Some((Frontend, "vllm:8000"))),
+            ("python3", "python3|/opt/vllm/entrypoints/openai/api_server.py", "", Some((Frontend, "vllm:8000"))),
+            ("VLLM::APIServer", "VLLM::APIServer_0      ", serve, Some((Frontend, "vllm:9000"))),
+            ("VLLM::EngineCor", "VLLM::EngineCore    ", serve, Some((Worker, "vllm:9000"))),
+            ("VLLM::Worker", "VLLM::Worker_TP0  ", serve, Some((Worker, "vllm:9000"))),
+            ("VLLM::EngineCor", "", serve, Some((Worker, "vllm:9000"))),
+            ("vllm-rs", "/venv/lib/vllm/vllm-rs|frontend|--listen-fd|3", serve, Some((Frontend, "vllm:9000"))),
+            ("sh", "sh|-c|vllm serve m", "", None),
+            ("bash", "bash|-c|exec vllm serve m --port 1", "", None),
+            ("timeout", "timeout|60|vllm|serve|m", "", None),
+            ("docker", "docker|run|vllm/vllm-openai|vllm|serve|m", "", None),
+            ("python", "python|-c|from vllm import serve", "", None),
+            ("python", "python|-B|-c|from multiprocessing.resource_tracker import main;main(32)", serve, None),
+            ("python", "python|-c|from multiprocessing.spawn import spawn_main; spawn_main()|--multiprocessing-fork", serve, None),
+            ("vllm", "/venv/bin/python|/venv/bin/vllm|bench|serve", "", None),
+            ("vllm", "vllm|chat", "", None),
+            ("python", "python|-m|vllm.entrypoints.cli.main|bench", "", None),
+            ("python", "python|client.py|vllm|serve", "", None),
+            ("python", "python", "", None),
+            ("kthreadd", "", "", None),
+        ];
+        for (comm, argv, parent, expected) in cases {
+            let found = Vllm.matches(&process(comm, argv, parent));
+            let found = found.as_ref().map(|found| (found.role, found.service.as_deref().unwrap()));
+            assert_eq!(found, *expected, "{comm} {argv}");
+        }
+    }
+
+    #[test]
+    fn evidence_is_a_sentence() {
+        let evidence = |comm, argv| Vllm.matches(&process(comm, argv, "")).unwrap().evidence;
+        assert_eq!(evidence("vllm", "python|/venv/bin/vllm|serve"), "argv contains `vllm serve`");
+        assert_eq!(evidence("VLLM::Worker", "VLLM::Worker   "), "it calls itself `VLLM::Worker`");
+    }
+
+    #[test]
+    fn only_the_python_front_end_has_the_syscall_hook() {
+        let hooked = |argv| {
+            let targets = Vllm.hooks(&process("", argv, ""));
+            targets.iter().any(|target| target.hooks.contains(&Hook::SyscallClose))
+        };
+        assert!(hooked("vllm|serve"));
+        assert!(hooked("VLLM::APIServer_1"));
+        assert!(!hooked("vllm-rs|frontend"));
     }
 }

@@ -1,0 +1,101 @@
+//! One connection of a traced process: first it finds out what it is, then it is read as HTTP or not at all.
+
+use super::http::Http;
+use super::opening::{Opening, Verdict};
+use super::transaction::Transaction;
+use super::{Output, Server};
+use crate::event::{ConnKey, Event, EventKind, Nanos, Segment};
+use crate::issue::Issue;
+
+/// A connection.
+pub(super) struct Connection {
+    key: ConnKey,
+    server: Server,
+    last_seen: Nanos,
+    state: State,
+}
+
+enum State {
+    Opening(Opening),
+    Http(Box<Http>),
+    /// Not ours. Kept for a while, because events of it may still be on their way.
+    Unwatched,
+}
+
+/// What becomes of a connection after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes on.
+    Lives,
+    /// From now on nobody wants to hear of it.
+    Unwatched,
+    /// It was closed.
+    Over,
+}
+
+impl Connection {
+    /// A connection of which nothing was read yet; `event` is its first.
+    pub fn new(event: &Event, server: Server) -> Connection {
+        let state = State::Opening(Opening::new(event.midway));
+        Connection { key: event.conn, server, last_seen: event.time, state }
+    }
+
+    /// When its last event was.
+    pub fn last_seen(&self) -> Nanos {
+        self.last_seen
+    }
+
+    /// Whether it carries requests to a server of ours.
+    pub fn is_http(&self) -> bool {
+        matches!(self.state, State::Http(_))
+    }
+
+    /// Its requests in flight.
+    pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        let http = if let State::Http(http) = &self.state { Some(http) } else { None };
+        http.into_iter().flat_map(|http| http.transactions())
+    }
+
+    /// Takes one event.
+    pub fn step(&mut self, event: &Event, out: &mut Vec<Output>) -> Fate {
+        self.last_seen = event.time;
+        let fate = match (&event.kind, &mut self.state) {
+            (EventKind::Closed, State::Http(http)) => http.closed(event.time, out),
+            (EventKind::Closed, _) => Fate::Over,
+            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, out),
+            (kind, State::Http(http)) => http.step(event.time, kind, &self.server, out),
+            (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
+        };
+        if fate == Fate::Unwatched {
+            self.state = State::Unwatched;
+        }
+        fate
+    }
+
+    /// Its end will not be seen.
+    pub fn truncate(self, time: Nanos, out: &mut Vec<Output>) {
+        if let State::Http(mut http) = self.state {
+            http.truncate(time, out);
+        }
+    }
+
+    fn open(&mut self, time: Nanos, segment: &Segment, out: &mut Vec<Output>) -> Fate {
+        let State::Opening(opening) = &mut self.state else { return Fate::Lives };
+        let (start, held) = match opening.read(time, segment) {
+            Verdict::Undecided => return Fate::Lives,
+            Verdict::NotOurs => return Fate::Unwatched,
+            Verdict::Http2 => {
+                out.push(Output::Issue(Issue::ProtocolUnknown));
+                return Fate::Unwatched;
+            }
+            Verdict::Http(start, held) => (start, held),
+        };
+        let mut http = Box::new(Http::new(self.key.layer, start));
+        for (time, segment) in &held {
+            http.data(*time, segment, &self.server, out);
+        }
+        let fate = http.data(time, segment, &self.server, out);
+        self.state = State::Http(http);
+        fate
+    }
+}

@@ -1,0 +1,336 @@
+//! An HTTP/1 connection: puts both directions in order, cuts them into messages, and pairs answers with requests.
+//!
+//! # Pairing
+//! Answers come in the order of their requests. After a loss in what the server sent it is unknown which answers were
+//! in it: every request in flight ends with [`Quality::Gap`], and answers are passed over until the next request. After
+//! a loss in what the client sent, requests in flight are marked. HTTP clients wait for an answer before they ask
+//! again; only where one pipelines *and* bytes are lost could an answer meet the wrong request.
+//!
+//! # Joined midway
+//! A request whose arrival was not seen has no latency. It is counted once, at its end, if it is surely inference: its
+//! answer is an event stream, known by its head or by the chunk that the first call begins with. Such an answer is
+//! looked for only until the first request is seen, so that nothing is counted twice.
+//!
+//! # Who went first
+//! A client that reads its answer may have shut down its own side: an end of file only notes a moment. If the answer
+//! then completes, it is answered; if the connection closes first, the client left at that moment. Without such a
+//! moment the server closed first. A TLS library does not say who closed; there it is the client, because a server that
+//! dies takes its process along.
+
+use super::connection::Fate;
+use super::opening::{Start, begins_event_chunk};
+use super::transaction::{Transaction, delivery};
+use super::{Output, Server};
+use crate::engine::Facts;
+use crate::event::{Direction, EventKind, Layer, Nanos, Segment};
+use crate::issue::Issue;
+use crate::request::{Delivery, Ending, Quality, Record, Request};
+use crate::wire::http1::{Decoder, Opening, sniff};
+use crate::wire::stream::Stream;
+use crate::wire::{Item, RequestHead, ResponseHead, Stretch};
+use std::collections::VecDeque;
+
+/// Requests that may wait for an answer on one connection.
+const MAX_PIPELINED: usize = 64;
+
+/// The client is gone: ECONNRESET, EPIPE.
+const CLIENT_GONE: [u32; 2] = [104, 32];
+
+/// How the last chunk of a body ends.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// An HTTP/1 connection to a server of ours.
+pub(super) struct Http {
+    layer: Layer,
+    requests: Lane,
+    responses: Lane,
+    pairing: Pairing,
+    transactions: VecDeque<Transaction>,
+    /// An answer under way whose request was not seen.
+    orphan: Option<Request>,
+    /// First byte of a request whose head is not whole yet.
+    begun: Option<Nanos>,
+    /// The newest request is still being received.
+    receiving: bool,
+    client_left: Option<Nanos>,
+}
+
+/// One direction.
+struct Lane {
+    stream: Stream,
+    decoder: Decoder,
+}
+
+/// Whether the next answer belongs to the request that waits longest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairing {
+    /// Joined midway, no request seen yet.
+    Joined,
+    Known,
+    /// Answers were lost.
+    Lost,
+}
+
+impl Http {
+    pub fn new(layer: Layer, start: Start) -> Http {
+        let lane = |decoder: Decoder, direction| match start {
+            Start::Beginning => Lane { stream: Stream::new(Some(0)), decoder },
+            Start::Message(begins) if begins == direction => Lane { stream: Stream::new(None), decoder },
+            Start::Message(_) | Start::Anywhere => Lane { stream: Stream::new(None), decoder: decoder.midway() },
+        };
+        Http {
+            layer,
+            requests: lane(Decoder::requests(), Direction::Read),
+            responses: lane(Decoder::responses(), Direction::Write),
+            pairing: if start == Start::Beginning { Pairing::Known } else { Pairing::Joined },
+            transactions: VecDeque::new(),
+            orphan: None,
+            begun: None,
+            receiving: false,
+            client_left: None,
+        }
+    }
+
+    /// Requests in flight, oldest first.
+    pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.iter()
+    }
+
+    /// Takes one event other than the close.
+    pub fn step(&mut self, time: Nanos, kind: &EventKind, server: &Server, out: &mut Vec<Output>) -> Fate {
+        match kind {
+            EventKind::Data(segment) => return self.data(time, segment, server, out),
+            EventKind::Eof => self.note_left(time),
+            EventKind::Failed { errno, .. } if CLIENT_GONE.contains(errno) => self.note_left(time),
+            EventKind::Failed { .. } | EventKind::Opened | EventKind::Closed => {}
+        }
+        Fate::Lives
+    }
+
+    /// Takes bytes.
+    pub fn data(&mut self, time: Nanos, segment: &Segment, server: &Server, out: &mut Vec<Output>) -> Fate {
+        let mut issues = Vec::new();
+        let fate = match segment.direction {
+            Direction::Read => self.receive(time, segment, server, &mut issues, out),
+            Direction::Write => self.send(time, segment, server, &mut issues, out),
+        };
+        out.extend(issues.into_iter().map(Output::Issue));
+        fate
+    }
+
+    /// The connection was closed.
+    pub fn closed(&mut self, time: Nanos, out: &mut Vec<Output>) -> Fate {
+        let mut issues = Vec::new();
+        if self.client_left.is_none() {
+            // A body may end with its connection.
+            let mut complete = false;
+            self.responses.decoder.finish(&mut |item| complete |= item == Item::End);
+            if complete {
+                self.answered(time, &mut issues, out);
+            }
+        }
+        let (ending, end) = match (self.client_left, self.layer) {
+            (Some(left), _) => (Ending::ClientLeft, left),
+            (None, Layer::Tls) => (Ending::ClientLeft, time),
+            (None, Layer::Socket) => (Ending::ServerClosed, time),
+        };
+        self.end_all(end, ending, &mut issues, out);
+        out.extend(issues.into_iter().map(Output::Issue));
+        Fate::Over
+    }
+
+    /// The end of the connection will not be seen.
+    pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
+        self.mark_all(Quality::Truncated);
+        self.end_all(time, Ending::Unseen, &mut Vec::new(), out);
+    }
+
+    fn note_left(&mut self, time: Nanos) {
+        self.client_left.get_or_insert(time);
+    }
+
+    fn receive(
+        &mut self,
+        time: Nanos,
+        segment: &Segment,
+        server: &Server,
+        issues: &mut Vec<Issue>,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        // Whoever sends was not gone: a read of no bytes returns 0 as well.
+        self.client_left = None;
+        if !self.requests.decoder.in_message() && sniff(&segment.bytes) == Some(Opening::Request) {
+            self.begun = Some(time);
+        }
+        for item in self.requests.push(segment, issues) {
+            match item {
+                Item::Request(_) if self.transactions.len() >= MAX_PIPELINED => {
+                    issues.push(Issue::RequestsOverBound);
+                    self.truncate(time, out);
+                    return Fate::Unwatched;
+                }
+                Item::Request(head) => self.open(time, &head, server, out),
+                Item::Body(bytes) => {
+                    if let Some(newest) = self.newest() {
+                        newest.request_body(time, bytes, issues);
+                    }
+                }
+                Item::Elided(bytes) => {
+                    if let Some(newest) = self.newest() {
+                        newest.request_elided(time, bytes, issues);
+                    }
+                }
+                Item::End => {
+                    if let Some(newest) = self.newest() {
+                        newest.request_end(time, issues);
+                    }
+                    self.receiving = false;
+                }
+                Item::Cut => {
+                    self.mark_all(Quality::Gap);
+                    self.receiving = false;
+                    self.begun = None;
+                }
+                Item::Issue(issue) => issues.push(issue),
+                Item::Response(_) | Item::Upgraded => {}
+            }
+        }
+        if self.requests.decoder.in_message() && !self.receiving {
+            self.begun.get_or_insert(time);
+        }
+        Fate::Lives
+    }
+
+    /// The request that is being received; it is the newest one, unless it was answered before it was complete.
+    fn newest(&mut self) -> Option<&mut Transaction> {
+        self.transactions.back_mut()
+    }
+
+    fn open(&mut self, time: Nanos, head: &RequestHead, server: &Server, out: &mut Vec<Output>) {
+        let arrival = self.begun.take().unwrap_or(time);
+        if let Some(orphan) = self.orphan.take() {
+            // Nobody asks again before the answer is complete.
+            out.push(record(orphan.end(arrival, Ending::Answered, &Facts::default())));
+        }
+        self.pairing = Pairing::Known;
+        self.receiving = true;
+        self.responses.decoder.expect(&head.method);
+        self.transactions.push_back(Transaction::open(server, head, arrival));
+    }
+
+    fn send(
+        &mut self,
+        time: Nanos,
+        segment: &Segment,
+        server: &Server,
+        issues: &mut Vec<Issue>,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        if self.pairing == Pairing::Joined && !self.responses.decoder.in_message() {
+            self.send_unframed(time, segment, server, out);
+        }
+        for item in self.responses.push(segment, issues) {
+            match item {
+                Item::Response(head) => self.respond(time, &head, server, issues),
+                Item::Body(bytes) => match (self.transactions.front_mut(), &mut self.orphan) {
+                    (Some(oldest), _) => oldest.response_body(time, bytes, issues),
+                    (None, Some(orphan)) => orphan.written(time),
+                    (None, None) => {}
+                },
+                Item::Elided(bytes) => {
+                    if let Some(oldest) = self.transactions.front_mut() {
+                        oldest.response_elided(time, bytes, issues);
+                    }
+                }
+                Item::End => self.answered(time, issues, out),
+                Item::Cut => {
+                    self.mark_all(Quality::Gap);
+                    self.end_all(time, Ending::Unseen, issues, out);
+                    self.pairing = Pairing::Lost;
+                }
+                Item::Upgraded => {
+                    self.answered(time, issues, out);
+                    self.truncate(time, out);
+                    return Fate::Unwatched;
+                }
+                Item::Issue(issue) => issues.push(issue),
+                Item::Request(_) => {}
+            }
+        }
+        Fate::Lives
+    }
+
+    /// Finds the pieces of an answer whose head was sent before the agent came.
+    fn send_unframed(&mut self, time: Nanos, segment: &Segment, server: &Server, out: &mut Vec<Output>) {
+        if self.orphan.is_none() && segment.offset == 0 && begins_event_chunk(&segment.bytes) {
+            self.orphan = Some(orphan(server, time));
+        }
+        if segment.last
+            && segment.bytes.ends_with(LAST_CHUNK)
+            && let Some(orphan) = self.orphan.take()
+        {
+            out.push(record(orphan.end(time, Ending::Answered, &Facts::default())));
+        }
+    }
+
+    fn respond(&mut self, time: Nanos, head: &ResponseHead, server: &Server, issues: &mut Vec<Issue>) {
+        if let Some(oldest) = self.transactions.front_mut() {
+            return oldest.response(time, head, issues);
+        }
+        match self.pairing {
+            Pairing::Joined if delivery(head) == Delivery::Streamed => {
+                let mut orphan = orphan(server, time);
+                orphan.headers(time, head.status, Delivery::Streamed);
+                self.orphan = Some(orphan);
+            }
+            Pairing::Joined | Pairing::Lost => {}
+            Pairing::Known => issues.push(Issue::HttpUnexpectedResponse),
+        }
+    }
+
+    /// The answer under way is complete.
+    fn answered(&mut self, time: Nanos, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
+        let ended = match self.transactions.pop_front() {
+            Some(oldest) => oldest.end(time, Ending::Answered, issues),
+            None => self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default())),
+        };
+        out.extend(ended.map(record));
+    }
+
+    fn mark_all(&mut self, quality: Quality) {
+        self.transactions.iter_mut().for_each(|transaction| transaction.mark(quality));
+        self.orphan.iter_mut().for_each(|orphan| orphan.mark(quality));
+    }
+
+    fn end_all(&mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
+        let orphan = self.orphan.take().map(|orphan| orphan.end(time, ending, &Facts::default()));
+        let others = self.transactions.drain(..).filter_map(|transaction| transaction.end(time, ending, issues));
+        out.extend(orphan.into_iter().chain(others).map(record));
+    }
+}
+
+impl Lane {
+    /// What the segment adds. A loss between messages is a cut as well: messages may have been in it.
+    fn push<'a>(&mut self, segment: &'a Segment, issues: &mut Vec<Issue>) -> Vec<Item<'a>> {
+        let Lane { stream, decoder } = self;
+        let mut items = Vec::new();
+        stream.push(segment, issues, &mut |stretch| {
+            if matches!(stretch, Stretch::Gap(_)) {
+                items.push(Item::Cut);
+            }
+            decoder.push(stretch, &mut |item| items.push(item));
+        });
+        items
+    }
+}
+
+/// A request that is first seen when it is being answered.
+fn orphan(server: &Server, time: Nanos) -> Request {
+    let mut request = Request::new(server.origin.clone(), String::new(), time);
+    request.mark(Quality::JoinedMidway);
+    request
+}
+
+fn record(record: Record) -> Output {
+    Output::Record(Box::new(record))
+}

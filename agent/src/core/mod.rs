@@ -1,0 +1,244 @@
+//! THE PIPELINE. `Core::step(Input, &mut Output)`: no I/O, no clock, no async, no `unsafe`. The same inputs give the
+//! same outputs, bit for bit: that is what makes record and replay, fuzzing and tests without a kernel possible.
+//!
+//! This file owns the processes and their connections. A [`connection`] finds out in its [`opening`] what it is; an
+//! [`http`] connection holds the [`transaction`]s under way. Connections of processes that nobody named are ignored.
+
+use crate::engine::{self, Engine, Operation};
+use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
+use crate::issue::Issue;
+use crate::request::{Origin, Record};
+use connection::{Connection, Fate};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+mod connection;
+mod http;
+mod opening;
+mod transaction;
+
+/// Everything that the core is ever told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Something happened on a connection.
+    Kernel(Event),
+    /// A server's process appeared or ended.
+    Process(ProcessChange),
+    /// Time passed. Sent about once a second.
+    Tick(Nanos),
+}
+
+/// A change among the traced processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessChange {
+    /// `tgid` serves; its connections are read by this engine from now on.
+    Started {
+        /// When it was found.
+        time: Nanos,
+        /// The process.
+        tgid: Tgid,
+        /// Engine name, as in [`crate::engine::by_name`].
+        engine: String,
+        /// Label value.
+        service: String,
+    },
+    /// `tgid` ended or is no longer traced.
+    Ended {
+        /// When.
+        time: Nanos,
+        /// The process.
+        tgid: Tgid,
+    },
+}
+
+/// Everything that the core ever says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// From now on, copy so much of this connection's calls.
+    Volume {
+        /// The connection.
+        conn: ConnKey,
+        /// Of its calls in this direction.
+        direction: Direction,
+        /// How much.
+        volume: Volume,
+    },
+    /// A request ended.
+    Record(Box<Record>),
+    /// Something could not be used as it stands.
+    Issue(Issue),
+}
+
+/// How much of each call on a connection the kernel side copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Volume {
+    /// All, up to the kernel side's bound.
+    Full,
+    /// The first bytes.
+    Head(u32),
+    /// Sizes and times only.
+    SizeOnly,
+    /// Nothing, not even that calls happen.
+    Off,
+}
+
+/// Bounds of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Connections that are held at once.
+    pub connections: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { connections: 16_384 }
+    }
+}
+
+/// What is under way, for gauges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Requests in flight, by who answers them and what they ask. Answers joined midway are not among them.
+    pub running: BTreeMap<Running, u64>,
+    /// Connections held.
+    pub connections: usize,
+}
+
+/// Requests in flight that a gauge shows as one number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Running {
+    /// The process that answers.
+    pub tgid: Tgid,
+    /// Its engine.
+    pub engine: &'static str,
+    /// Its service name.
+    pub service: Arc<str>,
+    /// Model as far as it is known by now, else "".
+    pub model: String,
+    /// What is asked for.
+    pub operation: Operation,
+}
+
+/// The pipeline. One task owns it.
+pub struct Core {
+    options: Options,
+    servers: BTreeMap<Tgid, Server>,
+    /// Ordered, so that what is done to several of them is done in the same order in every run.
+    connections: BTreeMap<ConnKey, Connection>,
+}
+
+/// A traced process.
+#[derive(Clone)]
+struct Server {
+    engine: &'static dyn Engine,
+    origin: Origin,
+}
+
+/// A connection that says nothing of interest is forgotten when it has been silent for so long.
+const SILENCE: u64 = 60_000_000_000;
+
+impl Core {
+    /// A core that knows no process yet.
+    #[must_use]
+    pub fn new(options: Options) -> Core {
+        Core { options, servers: BTreeMap::new(), connections: BTreeMap::new() }
+    }
+
+    /// Takes one input; appends what follows from it.
+    pub fn step(&mut self, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Kernel(event) => self.event(&event, out),
+            Input::Process(ProcessChange::Started { time, tgid, engine, service }) => {
+                self.forget_process(tgid, time, out);
+                let Some(engine) = engine::by_name(&engine) else { return };
+                let origin = Origin { tgid, engine: engine.name(), service: service.into() };
+                self.servers.insert(tgid, Server { engine, origin });
+            }
+            Input::Process(ProcessChange::Ended { time, tgid }) => {
+                self.forget_process(tgid, time, out);
+                self.servers.remove(&tgid);
+            }
+            Input::Tick(now) => {
+                self.connections
+                    .retain(|_, connection| connection.is_http() || now.since(connection.last_seen()) < SILENCE);
+            }
+        }
+    }
+
+    /// The agent stops at `time`: what is in flight ends as truncated records.
+    pub fn finish(&mut self, time: Nanos, out: &mut Vec<Output>) {
+        for connection in std::mem::take(&mut self.connections).into_values() {
+            connection.truncate(time, out);
+        }
+    }
+
+    /// What is under way now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let mut view = View { connections: self.connections.len(), ..View::default() };
+        for transaction in self.connections.values().flat_map(Connection::transactions) {
+            let Some((origin, facts)) = transaction.running() else { continue };
+            let running = Running {
+                tgid: origin.tgid,
+                engine: origin.engine,
+                service: Arc::clone(&origin.service),
+                model: facts.model.clone().unwrap_or_default(),
+                operation: facts.operation,
+            };
+            *view.running.entry(running).or_default() += 1;
+        }
+        view
+    }
+
+    fn event(&mut self, event: &Event, out: &mut Vec<Output>) {
+        let Some(server) = self.servers.get(&event.conn.tgid) else { return };
+        if !self.connections.contains_key(&event.conn) {
+            if !matches!(event.kind, EventKind::Opened | EventKind::Data(_)) {
+                return;
+            }
+            forget_reused(&mut self.connections, event, out);
+            if self.connections.len() >= self.options.connections {
+                forget_idlest(&mut self.connections, event.time, out);
+            }
+            self.connections.insert(event.conn, Connection::new(event, server.clone()));
+        }
+        let Some(connection) = self.connections.get_mut(&event.conn) else { return };
+        match connection.step(event, out) {
+            Fate::Lives => {}
+            Fate::Unwatched => {
+                for direction in [Direction::Read, Direction::Write] {
+                    out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
+                }
+            }
+            Fate::Over => drop(self.connections.remove(&event.conn)),
+        }
+    }
+
+    fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {
+        let gone: Vec<ConnKey> = self.connections.keys().filter(|key| key.tgid == tgid).copied().collect();
+        for connection in gone.iter().filter_map(|key| self.connections.remove(key)) {
+            connection.truncate(time, out);
+        }
+    }
+}
+
+/// A new use of a descriptor says that the earlier use is over, though nobody saw it close.
+fn forget_reused(connections: &mut BTreeMap<ConnKey, Connection>, event: &Event, out: &mut Vec<Output>) {
+    let first = ConnKey { generation: 0, ..event.conn };
+    let last = ConnKey { generation: u32::MAX, ..event.conn };
+    let reused: Vec<ConnKey> = connections.range(first..=last).map(|(key, _)| *key).collect();
+    for connection in reused.iter().filter_map(|key| connections.remove(key)) {
+        connection.truncate(event.time, out);
+    }
+}
+
+/// Makes room. A search through all, because a core that is full is not the normal case.
+fn forget_idlest(connections: &mut BTreeMap<ConnKey, Connection>, time: Nanos, out: &mut Vec<Output>) {
+    let idlest = connections.iter().min_by_key(|(_, connection)| connection.last_seen()).map(|(key, _)| *key);
+    let Some(connection) = idlest.and_then(|key| connections.remove(&key)) else { return };
+    out.push(Output::Issue(Issue::ConnectionsOverBound));
+    connection.truncate(time, out);
+}
+
+#[cfg(test)]
+mod tests;

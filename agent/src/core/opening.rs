@@ -1,0 +1,130 @@
+//! What a connection is, by what is first said on it.
+//!
+//! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1.
+//! One joined midway is decided by the first call that begins like a message or like a piece of an event stream. Others
+//! are given a number of calls, then no longer watched: logs, wake-up pipes and message queues look like that. It errs
+//! at a long upload that was under way when the agent came: that connection is not watched any more.
+
+use crate::event::{Direction, Nanos, Segment};
+use crate::wire::http1::{self, sniff};
+
+/// Calls on a connection joined midway that begin like nothing known, before it is given up.
+const MAX_STRANGE: u32 = 32;
+
+/// A connection that is not decided yet.
+pub(super) struct Opening {
+    seen: Seen,
+    /// What was received while it was too little to tell: less than the longest method.
+    held: Vec<(Nanos, Segment)>,
+    strange: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    FromStart,
+    Midway,
+}
+
+/// What is known of a connection.
+pub(super) enum Verdict {
+    /// Nothing yet.
+    Undecided,
+    /// Clients send HTTP/1 requests on it. With what was held back, to be read first.
+    Http(Start, Vec<(Nanos, Segment)>),
+    /// No decoder of ours reads it: HTTP/2.
+    Http2,
+    /// The process is the client there, or it is TLS (the clear text is seen elsewhere), or it is noise.
+    NotOurs,
+}
+
+/// From where a connection is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// From its first byte.
+    Beginning,
+    /// From the message that begins here in this direction; in the other one from wherever the next message begins.
+    Message(Direction),
+    /// From wherever the next messages begin.
+    Anywhere,
+}
+
+impl Opening {
+    pub fn new(midway: bool) -> Opening {
+        Opening { seen: if midway { Seen::Midway } else { Seen::FromStart }, held: Vec::new(), strange: 0 }
+    }
+
+    /// Judges by one more segment.
+    pub fn read(&mut self, time: Nanos, segment: &Segment) -> Verdict {
+        let unread = segment.bytes.is_empty() || (self.held.is_empty() && segment.position > 0);
+        if unread {
+            // What it began with was lost or could not be copied.
+            self.seen = Seen::Midway;
+        }
+        match self.seen {
+            Seen::FromStart => self.first_bytes(time, segment),
+            Seen::Midway => self.call(segment),
+        }
+    }
+
+    fn first_bytes(&mut self, time: Nanos, segment: &Segment) -> Verdict {
+        if segment.direction == Direction::Write {
+            return Verdict::NotOurs;
+        }
+        let held = self.held.iter().flat_map(|(_, segment)| &segment.bytes);
+        let first: Vec<u8> = held.chain(&segment.bytes).take(64).copied().collect();
+        match sniff(&first) {
+            None => {
+                self.held.push((time, segment.clone()));
+                Verdict::Undecided
+            }
+            Some(http1::Opening::Request) => Verdict::Http(Start::Beginning, std::mem::take(&mut self.held)),
+            Some(http1::Opening::Http2) => Verdict::Http2,
+            Some(http1::Opening::Response | http1::Opening::Tls | http1::Opening::Other) => Verdict::NotOurs,
+        }
+    }
+
+    fn call(&mut self, segment: &Segment) -> Verdict {
+        if segment.offset > 0 {
+            return Verdict::Undecided;
+        }
+        match (segment.direction, sniff(&segment.bytes)) {
+            (direction @ Direction::Read, Some(http1::Opening::Request))
+            | (direction @ Direction::Write, Some(http1::Opening::Response)) => {
+                Verdict::Http(Start::Message(direction), Vec::new())
+            }
+            (Direction::Write, _) if begins_event_chunk(&segment.bytes) => Verdict::Http(Start::Anywhere, Vec::new()),
+            (_, Some(http1::Opening::Http2)) => Verdict::Http2,
+            (_, Some(http1::Opening::Request | http1::Opening::Response | http1::Opening::Tls)) => Verdict::NotOurs,
+            (_, Some(http1::Opening::Other) | None) => {
+                self.strange += 1;
+                if self.strange < MAX_STRANGE { Verdict::Undecided } else { Verdict::NotOurs }
+            }
+        }
+    }
+}
+
+/// Whether `bytes` begin with a chunk of an event stream: a length in hexadecimal, then a field's name.
+pub(super) fn begins_event_chunk(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let Some(data) = bytes.get(digits..).and_then(|rest| rest.strip_prefix(b"\r\n")) else { return false };
+    (1..=8).contains(&digits) && (data.starts_with(b"data:") || data.starts_with(b"event:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_chunks_are_recognised() {
+        for chunk in
+            [&b"ee\r\ndata: {\"id\":"[..], b"3F\r\nevent: message_stop\ndata: {}\n\n\r\n", b"e\r\ndata: [DONE]\n\n\r\n"]
+        {
+            assert!(begins_event_chunk(chunk), "{}", chunk.escape_ascii());
+        }
+        for other in
+            [&b""[..], b"\r\ndata:", b"ee", b"ee\r\n{", b"data: {", b"0\r\n\r\n", b"123456789\r\ndata:", b"xx\r\ndata:"]
+        {
+            assert!(!begins_event_chunk(other), "{}", other.escape_ascii());
+        }
+    }
+}

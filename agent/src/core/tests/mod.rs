@@ -1,0 +1,10 @@
+//! What the core says of traffic shaped like the real vLLM's: `scene` plays it, `answers`, `endings` and `losses` are
+//! tables, `random` holds what must be true of any input.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod answers;
+mod endings;
+mod losses;
+mod random;
+mod scene;

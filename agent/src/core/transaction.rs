@@ -1,0 +1,134 @@
+//! One request and its answer on a connection: brings together the body's coding, the engine and the times.
+
+use super::Server;
+use crate::engine::{Exchange, Facts};
+use crate::event::Nanos;
+use crate::issue::Issue;
+use crate::request::{Delivery, Ending, Origin, Quality, Record, Request};
+use crate::wire::{Message, RequestHead, ResponseHead, Side, header, sse};
+
+/// A request in flight.
+pub(super) struct Transaction {
+    request: Request,
+    /// `None` where the request is not inference: it is held only so that answers meet their requests.
+    exchange: Option<Box<dyn Exchange>>,
+    body: Body,
+}
+
+/// How the response's body is read.
+enum Body {
+    /// Not at all: compressed.
+    Unread,
+    Whole,
+    Events(Box<sse::Decoder>),
+}
+
+impl Transaction {
+    /// A request whose head is read; its first byte came at `arrival`.
+    pub fn open(server: &Server, head: &RequestHead, arrival: Nanos) -> Transaction {
+        Transaction {
+            request: Request::new(server.origin.clone(), head.path.clone(), arrival),
+            exchange: server.engine.open(head),
+            body: Body::Whole,
+        }
+    }
+
+    /// Who answers it and what is known of it; `None` where it is not inference.
+    pub fn running(&self) -> Option<(&Origin, &Facts)> {
+        Some((self.request.origin(), self.exchange.as_ref()?.facts()))
+    }
+
+    pub fn mark(&mut self, quality: Quality) {
+        self.request.mark(quality);
+    }
+
+    pub fn request_body(&mut self, time: Nanos, bytes: &[u8], issues: &mut Vec<Issue>) {
+        self.tell(time, &Message::Body(Side::Request, bytes), issues);
+    }
+
+    pub fn request_elided(&mut self, time: Nanos, bytes: u64, issues: &mut Vec<Issue>) {
+        self.tell(time, &Message::Elided(Side::Request, bytes), issues);
+    }
+
+    pub fn request_end(&mut self, time: Nanos, issues: &mut Vec<Issue>) {
+        self.request.request_end(time);
+        self.tell(time, &Message::End(Side::Request), issues);
+    }
+
+    /// The response's head was sent.
+    pub fn response(&mut self, time: Nanos, head: &ResponseHead, issues: &mut Vec<Issue>) {
+        let delivery = delivery(head);
+        self.request.headers(time, head.status, delivery);
+        let coding = header(&head.headers, "content-encoding").unwrap_or("identity");
+        self.body = match delivery {
+            _ if !coding.eq_ignore_ascii_case("identity") => Body::Unread,
+            Delivery::Streamed => Body::Events(Box::default()),
+            Delivery::Whole => Body::Whole,
+        };
+        if matches!(self.body, Body::Unread) && self.exchange.is_some() {
+            issues.push(Issue::ContentEncoded);
+        }
+        self.tell(time, &Message::Response(head), issues);
+    }
+
+    /// Bytes of the response's body were sent.
+    pub fn response_body(&mut self, time: Nanos, bytes: &[u8], issues: &mut Vec<Issue>) {
+        self.request.written(time);
+        let Some(exchange) = &mut self.exchange else { return };
+        let events = match &mut self.body {
+            Body::Unread => return,
+            Body::Whole => {
+                exchange.interpret(time, &Message::Body(Side::Response, bytes), issues);
+                return;
+            }
+            Body::Events(events) => events,
+        };
+        let request = &mut self.request;
+        events.push(bytes, &mut |event| match event {
+            Ok(event) => {
+                let step = exchange.interpret(time, &Message::Event(event), issues);
+                request.event(time, step, issues);
+            }
+            Err(issue) => {
+                issues.push(issue);
+                request.mark(Quality::Gap);
+            }
+        });
+    }
+
+    /// Bytes of the response's body were sent that nobody copied.
+    pub fn response_elided(&mut self, time: Nanos, bytes: u64, issues: &mut Vec<Issue>) {
+        self.request.written(time);
+        match &mut self.body {
+            Body::Unread => {}
+            Body::Whole => self.tell(time, &Message::Elided(Side::Response, bytes), issues),
+            Body::Events(events) => {
+                // There was an event in it: the times between events are no longer those of neighbours.
+                events.elide();
+                self.request.mark(Quality::Gap);
+            }
+        }
+    }
+
+    /// It is over: its record, if it was inference.
+    pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Record> {
+        if ending == Ending::Answered {
+            self.tell(time, &Message::End(Side::Response), issues);
+        }
+        let exchange = self.exchange?;
+        Some(self.request.end(time, ending, exchange.facts()))
+    }
+
+    /// Tells the engine what says nothing about time.
+    fn tell(&mut self, time: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.interpret(time, message, issues);
+        }
+    }
+}
+
+/// How a response delivers its body.
+pub(super) fn delivery(head: &ResponseHead) -> Delivery {
+    let kind = header(&head.headers, "content-type").unwrap_or_default();
+    if kind.starts_with("text/event-stream") { Delivery::Streamed } else { Delivery::Whole }
+}

@@ -3,6 +3,7 @@
 //! [`core`] is the pipeline and is pure. [`kernel`] is the only module that knows aya. See ARCHITECTURE.md.
 
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod core;
 pub mod engine;
@@ -12,6 +13,7 @@ pub mod host;
 pub mod issue;
 pub mod kernel;
 pub mod live;
+pub mod log;
 pub mod metric;
 pub mod pipeline;
 pub mod request;

@@ -15,11 +15,10 @@ use crate::kernel::load::{self, LoadError, Options};
 use crate::kernel::logger::KernelLog;
 use crate::servers::{Known, Notice, RunTimes, Servers};
 use inferscope_ebpf::{Counts, Hook};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Records handled before others on this thread (the HTTP server) get a turn.
@@ -29,7 +28,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// A running kernel side.
 pub struct Live {
-    capture: AsyncFd<Ring>,
+    capture: Capture,
+    wake_up: AsyncFd<OwnedFd>,
     changes: Receiver<ProcessChange>,
     notices: Sender<Notice>,
     thread: Option<JoinHandle<()>>,
@@ -40,14 +40,6 @@ pub struct Live {
     pub known: Known,
     /// Kernel run time of the programs.
     pub run_times: RunTimes,
-}
-
-struct Ring(Capture);
-
-impl AsRawFd for Ring {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
 }
 
 /// What a turn brought.
@@ -85,10 +77,10 @@ impl Live {
             .name("servers".to_owned())
             .spawn(move || servers.run(&heard))
             .map_err(LoadError::Thread)?;
-        let capture =
-            AsyncFd::with_interest(Ring(kernel.capture), Interest::READABLE).map_err(LoadError::Thread)?;
+        let wake_up = kernel.capture.wake_up().map_err(LoadError::Thread)?;
         Ok(Live {
-            capture,
+            capture: kernel.capture,
+            wake_up,
             changes,
             notices,
             thread: Some(thread),
@@ -104,7 +96,7 @@ impl Live {
     pub async fn turn(&mut self, each: &mut dyn FnMut(Arrived)) {
         tokio::select! {
             _ = self.poll.tick() => {}
-            ready = self.capture.readable() => {
+            ready = self.wake_up.readable() => {
                 if let Ok(mut ready) = ready {
                     ready.clear_ready();
                 }
@@ -127,9 +119,8 @@ impl Live {
         for change in started {
             each(Arrived::Input(Input::Process(change)));
         }
-        let ring = &mut self.capture.get_mut().0;
-        let mut left = BATCH;
-        while let Some(captured) = ring.next() {
+                let mut left = BATCH;
+        while let Some(captured) = self.capture.next() {
             match captured {
                 Captured::Event(event) => each(Arrived::Input(Input::Kernel(event))),
                 Captured::Process { tgid, hook, .. } => {
@@ -151,13 +142,13 @@ impl Live {
 
     /// A volume that the core asked for.
     pub fn set_volume(&self, conn: &ConnKey, direction: Direction, volume: Volume) {
-        self.capture.get_ref().0.connections().set_volume(conn, direction, volume);
+        self.capture.connections().set_volume(conn, direction, volume);
     }
 
     /// Totals of each hook.
     #[must_use]
     pub fn counts(&self) -> Vec<(Hook, Counts)> {
-        self.capture.get_ref().0.counts()
+        self.capture.counts()
     }
 
     /// Takes every probe off, and hands out what was captured until then.

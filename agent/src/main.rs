@@ -1,2 +1,8 @@
 //! The `inferscope` command.
-fn main() {}
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    inferscope::command::execute(inferscope::cli::Cli::parse())
+}

@@ -5,7 +5,8 @@ use crate::engine::Role;
 use crate::event::Tgid;
 use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
-use crate::kernel::attach::{HookState, Probes, Source};
+use crate::kernel::attach::{Probes, Source};
+use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -28,23 +29,13 @@ pub enum Notice {
     Stop,
 }
 
-/// A server's process as `/status` shows it.
+/// A server's process, as `/status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerState {
-    /// Its id.
-    pub tgid: Tgid,
-    /// Its engine.
-    pub engine: &'static str,
-    /// What it does there.
-    pub role: Role,
-    /// Label value.
-    pub service: String,
-    /// How it was recognised.
-    pub evidence: String,
-    /// Its hooks; empty for workers.
-    pub hooks: Vec<HookState>,
-    /// Why nothing is attached where something should be.
-    pub error: Option<String>,
+    /// The process.
+    pub process: status::Process,
+    /// Its hooks; none for workers.
+    pub hooks: Vec<status::Hook>,
 }
 
 /// What is known of all servers, for `/status` and metrics.
@@ -182,16 +173,37 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     }
 
     fn publish(&self) {
-        let state = |server: &Server| ServerState {
-            tgid: server.process.tgid,
-            engine: server.engine.name(),
-            role: server.matched.role,
-            service: server.service.clone(),
-            evidence: server.matched.evidence.clone(),
-            hooks: self.probes.hooks(server.process.tgid).to_vec(),
-            error: self.attached.get(&server.process.tgid).and_then(|attached| attached.error.clone()),
+        let state = |server: &Server| {
+            let tgid = server.process.tgid;
+            ServerState {
+                process: status::Process {
+                    tgid: tgid.0,
+                    engine: server.engine.name().to_owned(),
+                    role: server.matched.role,
+                    service: server.service.clone(),
+                    evidence: server.matched.evidence.clone(),
+                    attachment: self.attachment(tgid),
+                },
+                hooks: self.probes.hooks(tgid).to_vec(),
+            }
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.discovery.servers().map(state).collect();
+    }
+
+    fn attachment(&self, tgid: Tgid) -> Attachment {
+        let Some(attached) = self.attached.get(&tgid) else { return Attachment::NotNeeded };
+        if let Some(error) = &attached.error {
+            let explanation = error.clone();
+            return Attachment::Unsupported { reason: "attach_failed".to_owned(), explanation };
+        }
+        let hooks = self.probes.hooks(tgid);
+        if hooks.iter().any(|hook| hook.state == HookState::Attached) {
+            return Attachment::Attached;
+        }
+        Attachment::Unsupported {
+            reason: "no_probes".to_owned(),
+            explanation: "No function of this process could be probed.".to_owned(),
+        }
     }
 
     fn stop(mut self) {

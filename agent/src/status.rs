@@ -1,6 +1,7 @@
 //! What `/status` and `check --json` say of the agent: plain types, filled by whoever knows, serialised as they stand.
 
 use crate::engine::Role;
+use inferscope_ebpf::Counts;
 use serde::{Serialize, Serializer};
 
 /// The agent and all that it looks at.
@@ -67,11 +68,13 @@ pub struct Hook {
     pub library: String,
     /// The function.
     pub symbol: String,
-    /// How its probes are placed: `behind_syscall`, `emulated_entry`, `entry`.
-    pub placement: String,
+    /// How its probes are placed: `behind_syscall`, `joined`, `emulated_entry`, `entry`, or `syscall_tracepoint`.
+    pub placement: &'static str,
     /// Why so.
     pub reason: String,
-    /// Where: offsets from the symbol.
+    /// What a call costs the process, as measured (docs/journal).
+    pub price: &'static str,
+    /// Where: file offsets of the probes.
     pub sites: Vec<u64>,
     /// Whether they are.
     #[serde(flatten)]
@@ -84,8 +87,6 @@ pub struct Hook {
 pub enum HookState {
     /// All of them.
     Attached,
-    /// The library does not have the function.
-    Absent,
     /// The kernel refused.
     Failed {
         /// In its words.
@@ -94,7 +95,7 @@ pub enum HookState {
 }
 
 /// What was lost at one hook for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Loss {
     /// The hook.
     pub hook: &'static str,
@@ -102,6 +103,18 @@ pub struct Loss {
     pub reason: &'static str,
     /// How often.
     pub count: u64,
+}
+
+impl Loss {
+    /// What the kernel side's counters say was lost.
+    #[must_use]
+    pub fn of(counts: &[(inferscope_ebpf::Hook, Counts)]) -> Vec<Loss> {
+        let losses = counts.iter().flat_map(|(hook, counts)| {
+            let by_reason = inferscope_ebpf::Loss::ALL.into_iter().zip(counts.lost);
+            by_reason.map(|(reason, count)| Loss { hook: hook.name(), reason: reason.name(), count })
+        });
+        losses.filter(|loss| loss.count > 0).collect()
+    }
 }
 
 fn role<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {

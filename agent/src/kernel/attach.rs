@@ -3,10 +3,11 @@
 
 use super::connections::Connections;
 use super::load::syscall_of;
-use super::plan::{self, MappedFile, Planned, Probe};
+use super::plan::{self, MappedFile, Probe};
 use crate::engine::{Library, Target};
 use crate::event::Tgid;
 use crate::host::sockets;
+use crate::status::{self, HookState};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
@@ -28,23 +29,6 @@ pub enum Source {
     Syscalls,
 }
 
-/// One function of one process and what became of its probes; for `/status` and `check`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct HookState {
-    /// The function.
-    pub symbol: &'static str,
-    /// The file that holds it, or "tracepoint".
-    pub library: String,
-    /// Why its probes sit where they do.
-    pub placement: String,
-    /// Measured cost of a call, as a range.
-    pub price: &'static str,
-    /// Probes attached for it.
-    pub sites: usize,
-    /// Why not all of them.
-    pub error: Option<String>,
-}
-
 /// Why a process could not be attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
@@ -61,7 +45,7 @@ struct Attachment {
     files: BTreeSet<(MappedFile, Library)>,
     probes: BTreeSet<(MappedFile, Probe)>,
     links: Vec<UProbeLink>,
-    hooks: Vec<HookState>,
+    hooks: Vec<status::Hook>,
     syscalls: bool,
 }
 
@@ -99,7 +83,7 @@ impl Probes {
     ///
     /// # Errors
     /// When the process is gone or cannot be looked at. A function that could not be probed is no error of the process:
-    /// its [`HookState`] says why.
+    /// its state says why.
     pub fn attach(&mut self, tgid: Tgid, targets: &'static [Target], source: Source) -> Result<bool, AttachError> {
         let files = plan::mapped_files(tgid).map_err(|error| AttachError::Maps(tgid.0, error))?;
         let mut attachment = self.attached.remove(&tgid).unwrap_or_else(|| Attachment {
@@ -115,7 +99,7 @@ impl Probes {
         let libc = files.iter().any(|file| plan::belongs(file, Library::Libc));
         let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc);
         if by_syscalls && !attachment.syscalls {
-            self.attach_syscalls(&mut attachment)?;
+            self.attach_syscalls(tgid, &mut attachment)?;
         }
         // Before the first probe: its events must find the process traced.
         let kind = if attachment.syscalls { SOURCE_SYSCALLS } else { SOURCE_UPROBES };
@@ -124,7 +108,7 @@ impl Probes {
             if target.library == Library::Libc && attachment.syscalls {
                 continue;
             }
-            for file in candidates(tgid, &files, target.library) {
+            for file in plan::candidates(tgid, &files, target.library) {
                 if attachment.files.insert((file.clone(), target.library)) {
                     self.attach_file(tgid, &file, target, &mut attachment);
                 }
@@ -147,7 +131,7 @@ impl Probes {
 
     /// The functions of an attached process.
     #[must_use]
-    pub fn hooks(&self, tgid: Tgid) -> &[HookState] {
+    pub fn hooks(&self, tgid: Tgid) -> &[status::Hook] {
         self.attached.get(&tgid).map_or(&[], |attachment| &attachment.hooks)
     }
 
@@ -175,33 +159,22 @@ impl Probes {
                 return;
             }
         };
-        for Planned { hook, placed, probes } in planned {
-            let mut error = None;
-            let mut sites = 0;
-            for probe in probes {
-                if !attachment.probes.insert((file.clone(), probe)) {
-                    sites += 1;
+        for planned in planned {
+            let mut state = HookState::Attached;
+            for probe in &planned.probes {
+                // Wrappers may share an exit.
+                if !attachment.probes.insert((file.clone(), *probe)) {
                     continue;
                 }
-                match self.uprobe(tgid, &path, probe) {
-                    Ok(link) => {
-                        attachment.links.push(link);
-                        sites += 1;
-                    }
-                    Err(reason) => error = Some(reason.to_string()),
+                match self.uprobe(tgid, &path, *probe) {
+                    Ok(link) => attachment.links.push(link),
+                    Err(error) => state = HookState::Failed { error: error.to_string() },
                 }
             }
-            if let Some(reason) = &error {
-                tracing::warn!(pid = tgid.0, "cannot probe {} in {}: {reason}", hook.name(), file.path);
+            if let HookState::Failed { error } = &state {
+                tracing::warn!(pid = tgid.0, "cannot probe {} in {}: {error}", planned.hook.name(), file.path);
             }
-            attachment.hooks.push(HookState {
-                symbol: hook.name(),
-                library: file.path.clone(),
-                placement: placed.reason,
-                price: placed.price.text(),
-                sites,
-                error,
-            });
+            attachment.hooks.push(planned.status(tgid, file, state));
         }
     }
 
@@ -237,7 +210,7 @@ impl Probes {
     }
 
     /// The fallback: one pair of tracepoints per system call, for all processes that need it.
-    fn attach_syscalls(&mut self, attachment: &mut Attachment) -> Result<(), AttachError> {
+    fn attach_syscalls(&mut self, tgid: Tgid, attachment: &mut Attachment) -> Result<(), AttachError> {
         let names = || Hook::ALL.into_iter().filter_map(syscall_of).map(|(_, name)| name);
         if !self.syscall_tracepoints {
             for name in names() {
@@ -247,13 +220,15 @@ impl Probes {
             self.syscall_tracepoints = true;
         }
         attachment.syscalls = true;
-        attachment.hooks.extend(names().map(|name| HookState {
-            symbol: name,
-            library: "tracepoint".to_owned(),
-            placement: "the process maps no C library, or the configuration says so".to_owned(),
+        attachment.hooks.extend(names().map(|name| status::Hook {
+            process: tgid.0,
+            library: "syscalls".to_owned(),
+            symbol: name.to_owned(),
+            placement: "syscall_tracepoint",
+            reason: "the process maps no C library, or the configuration says so".to_owned(),
             price: "0.8 to 0.9 us, and every process on the host 0.1 to 0.4 us",
-            sites: 2,
-            error: None,
+            sites: Vec::new(),
+            state: HookState::Attached,
         }));
         Ok(())
     }
@@ -263,19 +238,6 @@ impl Probes {
         for descriptor in sockets::served(tgid) {
             self.connections.add_midway(tgid, descriptor, generation);
         }
-    }
-}
-
-/// The mapped files that may hold a library's functions. OpenSSL may also be linked into the executable.
-fn candidates(tgid: Tgid, files: &BTreeSet<MappedFile>, library: Library) -> Vec<MappedFile> {
-    let executable = || {
-        let path = std::fs::read_link(format!("/proc/{}/exe", tgid.0)).ok()?;
-        files.iter().find(|file| Path::new(&file.path) == path)
-    };
-    let named = files.iter().filter(|file| plan::belongs(file, library));
-    match library {
-        Library::Libc => named.cloned().collect(),
-        Library::OpenSsl => named.chain(executable()).cloned().collect(),
     }
 }
 

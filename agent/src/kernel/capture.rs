@@ -5,7 +5,10 @@ use super::pod::Plain;
 use crate::event::{Event, Nanos, Tgid};
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use inferscope_ebpf::{Action, Counts, Header, Hook, LOSS_SLOTS};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,17 @@ impl Capture {
         }
     }
 
+    /// Readable when the kernel side asks to be read at once. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn wake_up(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let ring = self.ring.as_fd().try_clone_to_owned()?;
+        // SAFETY: the AsyncFd owns the descriptor, so it stays open and the same for as long as it is registered.
+        #[allow(unsafe_code)]
+        unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(|error| error.into_parts().1)
+    }
+
     /// What each hook did and lost since the programs were loaded, summed over the CPUs.
     #[must_use]
     pub fn counts(&self) -> Vec<(Hook, Counts)> {
@@ -66,13 +80,6 @@ impl Capture {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.connections
-    }
-}
-
-impl AsRawFd for Capture {
-    /// Readable when the kernel side asks to be read at once.
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
     }
 }
 

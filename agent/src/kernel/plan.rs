@@ -2,9 +2,10 @@
 //! ELF files; attaches nothing, so `inferscope check` can show it without touching the process.
 
 use super::elf::Image;
-use super::placement::{self, Contract, Function, Placed, Placement, Wants};
+use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placement, Wants};
 use crate::engine::{Library, Target};
 use crate::event::Tgid;
+use crate::status::{self, HookState};
 use inferscope_ebpf::{Cookie, Hook};
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,6 +31,23 @@ pub struct Planned {
     pub placed: Placed,
     /// The probes.
     pub probes: Vec<Probe>,
+}
+
+impl Planned {
+    /// As `/status` and `check` show it.
+    #[must_use]
+    pub fn status(&self, tgid: Tgid, file: &MappedFile, state: HookState) -> status::Hook {
+        status::Hook {
+            process: tgid.0,
+            library: file.path.clone(),
+            symbol: self.hook.name().to_owned(),
+            placement: self.placed.placement.name(),
+            reason: self.placed.reason.clone(),
+            price: self.placed.price.text(),
+            sites: self.probes.iter().map(|probe| probe.offset).collect(),
+            state,
+        }
+    }
 }
 
 /// One probe: a program on a file offset.
@@ -96,6 +114,20 @@ pub fn belongs(file: &MappedFile, library: Library) -> bool {
     }
 }
 
+/// The mapped files that may hold a library's functions. OpenSSL may also be linked into the executable.
+#[must_use]
+pub fn candidates(tgid: Tgid, files: &BTreeSet<MappedFile>, library: Library) -> Vec<MappedFile> {
+    let executable = || {
+        let path = fs::read_link(format!("/proc/{}/exe", tgid.0)).ok()?;
+        files.iter().find(|file| Path::new(&file.path) == path)
+    };
+    let named = files.iter().filter(|file| belongs(file, library));
+    match library {
+        Library::Libc => named.cloned().collect(),
+        Library::OpenSsl => named.chain(executable()).cloned().collect(),
+    }
+}
+
 /// How to open a mapped file from here: through the process's own root (containers), or, when it was deleted or replaced
 /// meanwhile, through its mapping.
 #[must_use]
@@ -122,7 +154,7 @@ pub fn plan(path: &Path, target: &Target) -> Result<Vec<Planned>, PlanError> {
     let shown = || path.display().to_string();
     let bytes = fs::read(path).map_err(|error| PlanError::Read { path: shown(), error })?;
     let image = Image::parse(&bytes).map_err(|error| PlanError::Elf { path: shown(), reason: error.to_string() })?;
-    let follow = |address| image.code_at(address, 256);
+    let follow = |address| image.code_at(address, FOLLOWED_BYTES);
     let place = |hook: Hook| {
         let symbol = image.symbol(hook.name())?;
         let function = Function { address: symbol.address, code: image.code(&symbol), follow: &follow };

@@ -48,6 +48,7 @@ fn chat() -> Record {
         last_content: Some(Nanos(start + 9_000 * MS)),
         end: Nanos(start + 10_000 * MS),
         content_events: 5,
+        choices: 1,
         gaps: vec![2_200 * MS; 4],
     }
 }

@@ -91,6 +91,19 @@ pub struct Placed {
     pub passes_to: Option<u64>,
 }
 
+impl Placement {
+    /// One word for `/status` and `check`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Placement::BehindSyscall { .. } => "behind_syscall",
+            Placement::Joined { .. } => "joined",
+            Placement::EmulatedEntry { .. } => "emulated_entry",
+            Placement::Entry => "entry",
+        }
+    }
+}
+
 impl Price {
     /// The measured range, for people.
     #[must_use]

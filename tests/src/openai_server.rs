@@ -114,7 +114,7 @@ fn converse(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut requests = http::Requests::new(stream);
     while let Some(request) = requests.next()? {
         answer::answer(stream, &request, shared)?;
-        if shared.stopped() {
+        if request.last || shared.stopped() {
             break;
         }
     }

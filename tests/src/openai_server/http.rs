@@ -16,6 +16,8 @@ pub struct Request {
     /// Names in lower case.
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
+    /// The client wants no other answer on this connection.
+    pub last: bool,
 }
 
 /// The requests of a connection.
@@ -48,10 +50,14 @@ impl<'a> Requests<'a> {
         }
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
+        let last = match headers.get("connection") {
+            Some(said) => said.eq_ignore_ascii_case("close"),
+            None => words.next() == Some("HTTP/1.0"),
+        };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
         let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), query, headers, body }))
+        Ok(Some(Request { method: method.to_owned(), path: path.to_owned(), query, headers, body, last }))
     }
 
     fn line(&mut self) -> io::Result<String> {

@@ -77,3 +77,16 @@ fn tokens_keep_their_pace() {
     assert_eq!(events(&answer).len(), 10);
     assert!(start.elapsed() >= Duration::from_millis(200));
 }
+
+#[test]
+fn a_connection_stays_until_the_client_wants_it_closed() {
+    let server = server();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        write!(stream, "GET /health {version}\r\nHost: x\r\n\r\n").unwrap();
+    }
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2);
+}

@@ -88,14 +88,13 @@ def events(wire):
 
 
 def is_content(event):
-    """As in tests/src/load/answer.rs: the role announcement and the usage event are not content, empty text is."""
+    """As in tests/src/load/answer.rs: role announcement, empty delta and usage event are not content, empty text is."""
     for choice in event["choices"]:
         delta = choice.get("delta")
         if delta is None:
-            return True
-        if delta.get("role") is None:
-            return True
-        if any(delta.get(part) for part in ("content", "reasoning", "reasoning_content", "tool_calls")):
+            return "text" in choice
+        parts = [delta.get(part) for part in ("content", "reasoning", "reasoning_content", "tool_calls")]
+        if any(parts) or ("" in parts and not delta.get("role")):
             return True
     return False
 

@@ -10,11 +10,7 @@ use std::process::Command;
 pub fn run() -> Result<()> {
     let mut summary = Summary::default();
     let result = steps(&mut summary);
-    if result.is_err() {
-        print!("\n{summary}");
-    }
-    result?;
-    test::finish(&summary)
+    test::finish(&summary, result)
 }
 
 /// Cheap verdicts first.

@@ -17,6 +17,8 @@ pub enum Outcome {
     Done,
     /// It did nothing, for this reason.
     Skipped(String),
+    /// It did not do what it says; the error itself has gone to the caller.
+    Failed,
 }
 
 /// What a command did, for its last words.
@@ -30,18 +32,19 @@ impl Summary {
     pub fn step(&mut self, name: &str, action: impl FnOnce() -> Result<Outcome>) -> Result<()> {
         println!("==> {name}");
         let start = Instant::now();
-        let outcome = action().with_context(|| format!("{name} failed"))?;
-        if let Outcome::Skipped(reason) = &outcome {
+        let result = action();
+        if let Ok(Outcome::Skipped(reason)) = &result {
             println!("    skipped: {reason}");
         }
+        let outcome = result.as_ref().map_or(Outcome::Failed, Clone::clone);
         self.steps.push((name.to_owned(), outcome, start.elapsed()));
-        Ok(())
+        result.map(|_| ()).with_context(|| format!("{name} failed"))
     }
 
     /// What was left out, and why.
     pub fn skips(&self) -> impl Iterator<Item = (&str, &str)> {
         self.steps.iter().filter_map(|(name, outcome, _)| match outcome {
-            Outcome::Done => None,
+            Outcome::Done | Outcome::Failed => None,
             Outcome::Skipped(reason) => Some((name.as_str(), reason.as_str())),
         })
     }
@@ -53,6 +56,7 @@ impl fmt::Display for Summary {
             let seconds = took.as_secs_f64();
             match outcome {
                 Outcome::Done => writeln!(f, "{seconds:8.1} s  {name}")?,
+                Outcome::Failed => writeln!(f, "{seconds:8.1} s  {name}: FAILED")?,
                 Outcome::Skipped(reason) => writeln!(f, "   skipped  {name}: {reason}")?,
             }
         }
@@ -116,7 +120,8 @@ mod tests {
         summary.step("format", || Ok(Outcome::Done)).unwrap();
         summary.step("live", || Ok(Outcome::Skipped("needs root".into()))).unwrap();
         assert!(summary.step("broken", || bail!("no")).is_err());
+        assert!(summary.to_string().ends_with("broken: FAILED\n"));
         assert_eq!(summary.skips().collect::<Vec<_>>(), [("live", "needs root")]);
-        assert!(summary.to_string().ends_with("skipped  live: needs root\n"));
+        assert!(summary.to_string().contains("skipped  live: needs root\n"));
     }
 }

@@ -29,11 +29,16 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut summary = Summary::default();
-    ordinary(&mut summary, &arguments.runner)?;
+    let result = steps(&mut summary, arguments);
+    finish(&summary, result)
+}
+
+fn steps(summary: &mut Summary, arguments: &Arguments) -> Result<()> {
+    ordinary(summary, &arguments.runner)?;
     if arguments.engines {
-        real_engines(&mut summary)?;
+        real_engines(summary)?;
     }
-    finish(&summary)
+    Ok(())
 }
 
 /// Unit, replay and live tests: what `cargo xtask test` runs.
@@ -62,9 +67,10 @@ pub fn real_engines(summary: &mut Summary) -> Result<()> {
     summary.step("tests against the real vLLM", || as_root("engines"))
 }
 
-/// Prints what was done; in CI nothing may have been left out.
-pub fn finish(summary: &Summary) -> Result<()> {
+/// Prints what was done, whatever came of it; in CI nothing may have been left out.
+pub fn finish(summary: &Summary, result: Result<()>) -> Result<()> {
     print!("\n{summary}");
+    result?;
     let in_ci = env::var_os("CI").is_some_and(|ci| ci == "true");
     if let (true, Some((name, reason))) = (in_ci, summary.skips().next()) {
         anyhow::bail!("in CI nothing may be skipped, and this was: {name}: {reason}");

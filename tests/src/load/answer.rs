@@ -150,15 +150,18 @@ impl Head {
     }
 }
 
-/// A choice that carries output: not the role announcement, not the usage event. Empty text counts, because a
-/// detokeniser that holds bytes back sends it.
+/// What a delta may carry as output.
+const OUTPUT: [&str; 4] = ["content", "reasoning", "reasoning_content", "tool_calls"];
+
+/// A choice that carries output: not the role announcement, not an empty delta, not the usage event. Empty text counts,
+/// because a detokeniser that holds bytes back sends it.
 fn is_content(event: &Value) -> bool {
     event["choices"].as_array().into_iter().flatten().any(|choice| match choice.get("delta") {
         None => choice.get("text").is_some(),
-        Some(delta) if delta.get("role").is_none() => true,
         Some(delta) => {
-            ["content", "reasoning", "reasoning_content", "tool_calls"].iter().any(|part| match &delta[part] {
-                Value::String(text) => !text.is_empty(),
+            let announces = delta["role"].is_string();
+            OUTPUT.iter().any(|part| match &delta[part] {
+                Value::String(text) => !(announces && text.is_empty()),
                 Value::Array(calls) => !calls.is_empty(),
                 _ => false,
             })

@@ -69,6 +69,7 @@ fn where_the_reads_split_changes_nothing_but_times() {
         &event(r#"{"id":"a","choices":[{"delta":{"role":"assistant","content":""}}]}"#),
         &event(r#"{"id":"a","choices":[{"delta":{"content":""}}]}"#),
         &event(r#"{"id":"a","choices":[{"delta":{"content":"x"}}]}"#),
+        &event(r#"{"id":"a","choices":[{"delta":{},"finish_reason":"stop"}]}"#),
         &event(r#"{"id":"a","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#),
         &event("[DONE]"),
         "0\r\n\r\n",

@@ -60,15 +60,15 @@ pub fn target() -> Result<PathBuf> {
     found.context("cargo metadata names no target_directory")
 }
 
-/// Compiles a target, and its package's binaries, without running it: what runs it may have to be root, and root must
-/// not write into the target folder. Says where the executable is.
+/// Compiles a target without running it, and says where the executable is: what runs it may have to be root, and root
+/// must not write into the target folder.
 pub fn compile(package: &str, kind: Target, name: &str) -> Result<PathBuf> {
     let (subcommand, option) = match kind {
         Target::Test => ("test", "--test"),
         Target::Bench => ("bench", "--bench"),
     };
     let mut compile = cargo();
-    compile.args([subcommand, "--no-run", "--package", package, "--bins", option, name]);
+    compile.args([subcommand, "--no-run", "--package", package, option, name]);
     compile.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = compile.output().with_context(|| format!("cargo {subcommand}"))?;
     ensure!(output.status.success(), "{package}'s {name} does not compile");

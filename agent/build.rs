@@ -41,7 +41,7 @@ fn compile() -> Result<PathBuf, Box<dyn Error>> {
         .map_err(|missing| format!("{missing} is missing for the BPF programs: run `cargo xtask setup`"))?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let target_dir = target_root(&out).join("bpf");
-    let built = toolchain.cargo("build", root, &target_dir).output()?;
+    let built = toolchain.cargo(bpf_toolchain::Action::Build, root, &target_dir).output()?;
     if !built.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&built.stderr));
         return Err(format!("the BPF programs do not compile with {toolchain}; the compiler's words are below").into());

@@ -1,1 +1,13 @@
-//! What the tests share.
+//! What the tests and the demo share: a small server, a load client that times itself, and the real vLLM as a guard.
+//!
+//! Nothing here knows the agent: these are the other side of what it measures.
+
+pub mod clock;
+pub mod load;
+pub mod openai_server;
+pub mod vllm;
+
+#[path = "../../xtask/src/cache.rs"]
+mod cache;
+#[path = "../../xtask/src/process_group.rs"]
+mod process_group;

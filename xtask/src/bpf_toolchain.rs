@@ -52,6 +52,15 @@ pub enum Kind {
     Debian,
 }
 
+/// What cargo is to do with the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Compile and link them.
+    Build,
+    /// Lint them.
+    Clippy,
+}
+
 /// A compiler that has the source of `core`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiler {
@@ -158,11 +167,25 @@ fn has_llvm(folder: &Path, major: &str) -> bool {
     })
 }
 
+impl Action {
+    const fn subcommand(self) -> &'static str {
+        match self {
+            Action::Build => "build",
+            Action::Clippy => "clippy",
+        }
+    }
+}
+
 impl BpfToolchain {
-    /// `cargo <subcommand>` for the programs, in the workspace `root`, with build products under `target_dir`.
+    /// The cargo command for the programs of the workspace `root`, with build products under `target_dir`.
     #[must_use]
-    pub fn cargo(&self, subcommand: &str, root: &Path, target_dir: &Path) -> Command {
-        let mut command = Command::new(&self.compiler.cargo);
+    pub fn cargo(&self, action: Action, root: &Path, target_dir: &Path) -> Command {
+        let cargo = &self.compiler.cargo;
+        let mut command = match (action, self.compiler.kind) {
+            // `cargo clippy` prefers ~/.cargo/bin/cargo-clippy, which is rustup's: called by its own name, it is Debian's.
+            (Action::Clippy, Kind::Debian) => Command::new(cargo.with_file_name("cargo-clippy")),
+            _ => Command::new(cargo),
+        };
         for (name, _) in env::vars_os() {
             if is_foreign(&name) {
                 command.env_remove(name);
@@ -174,19 +197,20 @@ impl BpfToolchain {
             .current_dir(root)
             // -Z build-std on a stable compiler; the source and the compiler are of one version, so nothing can drift.
             .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO", cargo)
             .env("RUSTC", &self.compiler.rustc)
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
             // BTF is made from the full debug information.
             .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
             .env("LD_LIBRARY_PATH", &self.compiler.llvm)
-            .args([subcommand, "--release", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
+            .args([action.subcommand(), "--release", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
             .arg(target_dir)
             .args(["--package", "inferscope-ebpf", "--features", "programs", "--bin", "inferscope-ebpf"]);
         command
     }
 }
 
-/// Where `BpfToolchain::cargo("build", …, target_dir)` leaves the object.
+/// Where `BpfToolchain::cargo(Action::Build, …, target_dir)` leaves the object.
 #[must_use]
 pub fn object(target_dir: &Path) -> PathBuf {
     target_dir.join(TARGET).join("release/inferscope-ebpf")

@@ -1,2 +1,65 @@
-//! Developer commands.
-fn main() {}
+//! `cargo xtask`: everything a developer or CI does with Inferscope, as typed commands.
+//!
+//! One file for each command. It depends on no other crate of the workspace.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod bench;
+#[allow(dead_code, reason = "agent/build.rs uses the rest")]
+mod bpf_toolchain;
+mod build;
+mod cache;
+mod ci;
+mod demo;
+mod interrupt;
+mod privilege;
+mod process_group;
+mod scrape;
+mod setup;
+mod step;
+mod test;
+mod tidy;
+mod workspace;
+
+/// Everything a developer or CI does, in one place.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or install the BPF toolchain, and on request the inference servers that the tests use
+    Setup(setup::Arguments),
+    /// Build the BPF programs and the agent
+    Build(build::Arguments),
+    /// Show live metrics of a small server under load, measured by the real probes
+    Demo(demo::Arguments),
+    /// Run the unit, replay and live tests
+    Test(test::Arguments),
+    /// Run everything that CI runs
+    Ci,
+    /// Run the benchmarks
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Ci => ci::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: the measurements that docs/journal cites. They run as root, because they load programs.
+
+use crate::privilege::Privilege;
+use crate::workspace::{self, Target};
+use crate::{setup, step};
+use anyhow::Result;
+
+/// Package and bench target of every measurement.
+const BENCHES: &[(&str, &str)] = &[];
+
+/// Options of `bench`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only the benches whose name contains this
+    #[arg(default_value = "")]
+    filter: String,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    setup::bpf()?;
+    let chosen: Vec<_> = BENCHES.iter().filter(|(_, name)| name.contains(&arguments.filter)).collect();
+    anyhow::ensure!(!chosen.is_empty(), "there is no bench with `{}` in its name", arguments.filter);
+    for (package, name) in chosen {
+        let bench = workspace::compile(package, Target::Bench, name)?;
+        step::run(Privilege::find()?.command(bench, &[]).arg("--bench").current_dir(workspace::root()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! `cargo xtask test`: unit and replay tests, then the live eBPF tests as root, and on request the real engines.
+//!
+//! Live and engine tests are the targets `live` and `engines` of the tests package. Each of their tests is `#[ignore]`d,
+//! so that a plain `cargo test` passes without root and without engines; this command runs exactly the ignored ones.
+
+use crate::privilege::Privilege;
+use crate::setup::{self, engines};
+use crate::step::{self, Outcome, Summary};
+use crate::workspace::{self, Profile, Target};
+use crate::{bpf_toolchain, build, cache};
+use anyhow::Result;
+use std::env;
+use std::process::{Command, Stdio};
+
+/// The package of the live and engine tests.
+const PACKAGE: &str = "inferscope-tests";
+
+/// Options of `test`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Also test against the real vLLM, installing it first where it is missing
+    #[arg(long)]
+    engines: bool,
+    /// Arguments for the unit and replay tests' runner, after `--`
+    #[arg(last = true)]
+    runner: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut summary = Summary::default();
+    let result = steps(&mut summary, arguments);
+    finish(&summary, result)
+}
+
+fn steps(summary: &mut Summary, arguments: &Arguments) -> Result<()> {
+    ordinary(summary, &arguments.runner)?;
+    if arguments.engines {
+        real_engines(summary)?;
+    }
+    Ok(())
+}
+
+/// Unit, replay and live tests: what `cargo xtask test` runs.
+pub fn ordinary(summary: &mut Summary, runner: &[String]) -> Result<()> {
+    if bpf_toolchain::find().is_err() {
+        summary.step("setup", || setup::bpf().map(|_| Outcome::Done))?;
+    }
+    summary.step("unit and replay tests", || {
+        let mut tests = workspace::cargo();
+        if has_nextest() {
+            tests.args(["nextest", "run"]);
+        } else {
+            tests.arg("test");
+        }
+        step::run(tests.args(runner))?;
+        Ok(Outcome::Done)
+    })?;
+    summary.step("live eBPF tests", || as_root("live"))
+}
+
+/// The tests against the real vLLM.
+pub fn real_engines(summary: &mut Summary) -> Result<()> {
+    if !engines::complete() {
+        summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
+    }
+    summary.step("tests against the real vLLM", || as_root("engines"))
+}
+
+/// Prints what was done, whatever came of it; in CI nothing may have been left out.
+pub fn finish(summary: &Summary, result: Result<()>) -> Result<()> {
+    print!("\n{summary}");
+    result?;
+    let in_ci = env::var_os("CI").is_some_and(|ci| ci == "true");
+    if let (true, Some((name, reason))) = (in_ci, summary.skips().next()) {
+        anyhow::bail!("in CI nothing may be skipped, and this was: {name}: {reason}");
+    }
+    Ok(())
+}
+
+/// Builds a test target as this user and runs its ignored tests as root.
+fn as_root(target: &str) -> Result<Outcome> {
+    if !workspace::has_test(PACKAGE, target)? {
+        return Ok(Outcome::Skipped(format!("the package {PACKAGE} has no test target `{target}`")));
+    }
+    let privilege = match Privilege::find() {
+        Ok(privilege) => privilege,
+        Err(reason) => return Ok(Outcome::Skipped(reason.to_string())),
+    };
+    let agent = build::agent(Profile::Dev)?;
+    let tests = workspace::compile(PACKAGE, Target::Test, target)?;
+    // Root's home is another one, so the cache is named.
+    let variables = [("INFERSCOPE_BIN", agent.into_os_string()), (cache::VARIABLE, cache::root().into_os_string())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
+    // One at a time: each of them loads programs, and timings are judged.
+    let mut run = privilege.command(&tests, &variables);
+    run.args(["--ignored", "--test-threads=1"]).current_dir(workspace::root().join("tests"));
+    step::run(&mut run)?;
+    Ok(Outcome::Done)
+}
+
+fn has_nextest() -> bool {
+    let mut version = Command::new("cargo-nextest");
+    version.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    version.status().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,76 @@
+//! Tidiness as a test: file sizes, and nothing in the repository that is true on one machine only.
+
+use crate::workspace;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::process::Command;
+
+/// A Rust file above this is a defect.
+const RUST_LINES: usize = 600;
+/// ARCHITECTURE.md is read in one go.
+const ARCHITECTURE_LINES: usize = 300;
+/// Paths of somebody's machine, each in two parts so that this file passes its own check.
+const FOREIGN: &[(&str, &str)] = &[("/ro", "ot/"), ("/wo", "rk/"), ("/tmp", "/wt"), ("../sh", "ared"), ("/ho", "me/")];
+
+/// Checks every tracked file; all findings at once.
+pub fn check() -> Result<()> {
+    let listing = Command::new("git").args(["ls-files", "-z"]).current_dir(workspace::root()).output();
+    let listing = listing.context("git ls-files")?;
+    ensure!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr));
+    let names = String::from_utf8(listing.stdout).context("a tracked file's name is not UTF-8")?;
+    let mut findings = Vec::new();
+    for name in names.split_terminator('\0') {
+        // Deleted but not yet committed, or not text: nothing to read.
+        let Ok(text) = fs::read_to_string(workspace::root().join(name)) else { continue };
+        findings.extend(judge(name, &text));
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    bail!("\n  {}", findings.join("\n  "))
+}
+
+/// What is wrong with one file.
+fn judge(name: &str, text: &str) -> Vec<String> {
+    let limit = match name {
+        "ARCHITECTURE.md" => ARCHITECTURE_LINES,
+        _ if name.ends_with(".rs") => RUST_LINES,
+        _ => usize::MAX,
+    };
+    let lines = text.lines().count();
+    let size = (lines > limit).then(|| format!("{name}: {lines} lines, {limit} at most"));
+    let foreign = text.lines().zip(1..).filter_map(|(line, number)| {
+        let (start, end) = FOREIGN.iter().find(|(start, end)| mentions(line, &format!("{start}{end}")))?;
+        Some(format!("{name}:{number}: names {start}{end}, which exists on one machine only"))
+    });
+    size.into_iter().chain(foreign).collect()
+}
+
+/// Whether `line` holds `path` at its beginning or behind something that is no part of a longer path.
+fn mentions(line: &str, path: &str) -> bool {
+    line.match_indices(path).any(|(at, _)| {
+        let before = line.get(..at).and_then(|before| before.chars().next_back());
+        !before.is_some_and(|character| character.is_alphanumeric() || "-_/}".contains(character))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_files_are_found() {
+        let long = "line\n".repeat(RUST_LINES + 1);
+        assert_eq!(judge("a.rs", &long), ["a.rs: 601 lines, 600 at most"]);
+        assert!(judge("a.json", &long).is_empty());
+        assert_eq!(judge("ARCHITECTURE.md", &long).len(), 1);
+    }
+
+    #[test]
+    fn paths_of_one_machine_are_found_and_parts_of_others_are_not() {
+        for (start, end) in FOREIGN {
+            assert_eq!(judge("a.md", &format!("see `{start}{end}x`")).len(), 1, "{start}{end}");
+        }
+        assert!(judge("a.md", &["/proc/PID/ro", "ot/usr"].concat()).is_empty());
+    }
+}

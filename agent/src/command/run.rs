@@ -105,12 +105,13 @@ impl Daemon<'_> {
     async fn work(&mut self, mut signals: Signals) {
         let mut batch = Vec::new();
         loop {
+            let mut keep = |arrived| batch.push(arrived);
             tokio::select! {
                 biased;
                 _ = signals.terminate.recv() => return tracing::info!("SIGTERM: detaching"),
                 _ = signals.interrupt.recv() => return tracing::info!("SIGINT: detaching"),
                 _ = signals.hang_up.recv() => self.reload(),
-                () = self.live.turn(&mut |arrived| batch.push(arrived)) => {}
+                () = self.live.turn(&mut keep) => {}
             }
             for arrived in batch.drain(..) {
                 take(arrived, &mut self.pipeline, &self.metrics, Some(&self.live));

@@ -1,21 +1,22 @@
 //! Processes come and go: these records only say "look again"; user space reads /proc.
 //!
-//! No field of a tracepoint is read (their offsets differ between kernels): the running thread says who it is.
+//! No field of a tracepoint is read (their offsets differ between kernels): the running thread says who it is. They are
+//! raw tracepoints, which need no tracefs.
 
 use crate::{emit, maps::TRACED, sys};
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use inferscope_ebpf::{Header, Hook};
 
 /// sched_process_exec, host-wide: a new server may have started.
-#[tracepoint]
-pub fn process_exec(_: TracePointContext) -> u32 {
+#[raw_tracepoint]
+pub fn process_exec(_: RawTracePointContext) -> u32 {
     say(Hook::Exec);
     0
 }
 
 /// sched_process_fork: a traced process has a new child or thread.
-#[tracepoint]
-pub fn process_fork(_: TracePointContext) -> u32 {
+#[raw_tracepoint]
+pub fn process_fork(_: RawTracePointContext) -> u32 {
     if TRACED.get_ptr(sys::tgid()).is_some() {
         say(Hook::Fork);
     }
@@ -23,8 +24,8 @@ pub fn process_fork(_: TracePointContext) -> u32 {
 }
 
 /// sched_process_exit: the first thread of a traced process ended.
-#[tracepoint]
-pub fn process_exit(_: TracePointContext) -> u32 {
+#[raw_tracepoint]
+pub fn process_exit(_: RawTracePointContext) -> u32 {
     let thread = sys::thread();
     if thread as u32 == (thread >> 32) as u32 && TRACED.get_ptr(sys::tgid()).is_some() {
         say(Hook::Exit);

@@ -53,7 +53,7 @@ pub struct Servers<F> {
 }
 
 /// Kernel run time of each program, refreshed by this thread.
-pub type RunTimes = Arc<Mutex<Vec<(String, Duration, u64)>>>;
+pub type RunTimes = Arc<Mutex<Vec<(String, Duration)>>>;
 
 struct Attached {
     since: Instant,

@@ -132,7 +132,7 @@ impl Daemon<'_> {
             self.metrics.usage(usage);
         }
         let times = self.live.run_times.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let programs: Vec<(&str, Duration)> = times.iter().map(|(name, time, _)| (name.as_str(), *time)).collect();
+        let programs: Vec<(&str, Duration)> = times.iter().map(|(name, time)| (name.as_str(), *time)).collect();
         self.metrics.programs(&programs);
         let known = self.live.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let uptime = self.started.elapsed();

@@ -11,11 +11,14 @@ use crate::status::{self, HookState};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData};
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
-use aya::programs::{TracePoint, UProbe};
+use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint, UProbe};
+use aya::sys::{Stats, enable_stats};
 use inferscope_ebpf::{Hook, SOURCE_SYSCALLS, SOURCE_UPROBES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 /// How a process's socket calls are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,24 +59,28 @@ pub struct Probes {
     connections: Connections,
     attached: BTreeMap<Tgid, Attachment>,
     syscall_tracepoints: bool,
+    /// While it is open, the kernel counts the run time of programs (about 20 ns a run).
+    statistics: Option<OwnedFd>,
 }
 
 impl Probes {
     pub(super) fn new(ebpf: Ebpf, traced: HashMap<MapData, u32, u32>, connections: Connections) -> Probes {
-        Probes { ebpf, traced, connections, attached: BTreeMap::new(), syscall_tracepoints: false }
+        let statistics = enable_stats(Stats::RunTime).ok();
+        Probes { ebpf, traced, connections, attached: BTreeMap::new(), syscall_tracepoints: false, statistics }
     }
 
     /// Attaches the exec, fork and exit tracepoints.
     ///
     /// # Errors
-    /// When tracepoints are not to be had (no tracefs, no permission): discovery then works by rescans alone.
+    /// When raw tracepoints are not to be had: discovery then works by scans alone.
     pub fn watch_processes(&mut self) -> Result<(), AttachError> {
         for (program, point) in [
             ("process_exec", "sched_process_exec"),
             ("process_fork", "sched_process_fork"),
             ("process_exit", "sched_process_exit"),
         ] {
-            self.tracepoint(program, "sched", point)?;
+            let attached = self.program::<RawTracePoint>(program)?.attach(point);
+            attached.map_err(|error| AttachError::Program(format!("tracepoint {point}: {}", with_causes(&error))))?;
         }
         Ok(())
     }
@@ -135,17 +142,20 @@ impl Probes {
         self.attached.get(&tgid).map_or(&[], |attachment| &attachment.hooks)
     }
 
-    /// Kernel run time and runs of each program, where the kernel counts them.
+    /// Kernel run time of each program since it was loaded; none where the kernel does not count it.
     #[must_use]
-    pub fn run_times(&self) -> Vec<(String, std::time::Duration, u64)> {
-        let time = |(name, program): (&str, &aya::programs::Program)| {
+    pub fn run_times(&self) -> Vec<(String, Duration)> {
+        if self.statistics.is_none() {
+            return Vec::new();
+        }
+        let time = |(name, program): (&str, &Program)| {
             let info = match program {
-                aya::programs::Program::UProbe(program) => program.info(),
-                aya::programs::Program::TracePoint(program) => program.info(),
+                Program::UProbe(program) => program.info(),
+                Program::TracePoint(program) => program.info(),
+                Program::RawTracePoint(program) => program.info(),
                 _ => return None,
             };
-            let info = info.ok()?;
-            Some((name.to_owned(), info.run_time(), info.run_count()))
+            Some((name.to_owned(), info.ok()?.run_time()))
         };
         self.ebpf.programs().filter_map(time).collect()
     }
@@ -179,34 +189,31 @@ impl Probes {
     }
 
     fn uprobe(&mut self, tgid: Tgid, path: &Path, probe: Probe) -> Result<UProbeLink, AttachError> {
-        let failed = |error: &dyn std::fmt::Display| AttachError::Program(error.to_string());
-        let program: &mut UProbe = self
-            .ebpf
-            .program_mut(probe.program)
-            .ok_or_else(|| failed(&format!("no program `{}`", probe.program)))?
-            .try_into()
-            .map_err(|error: aya::programs::ProgramError| failed(&error))?;
-        let pid = NonZeroU32::new(tgid.0).ok_or_else(|| failed(&"pid 0"))?;
+        let pid = NonZeroU32::new(tgid.0).ok_or_else(|| AttachError::Program("there is no process 0".to_owned()))?;
         let point = UProbeAttachPoint {
             location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
             cookie: Some(probe.cookie),
         };
-        let link =
-            program.attach(point, path, UProbeScope::OneProcess(pid)).map_err(|error| failed(&with_causes(&error)))?;
-        program.take_link(link).map_err(|error| failed(&error))
+        let program = self.program::<UProbe>(probe.program)?;
+        let link = program.attach(point, path, UProbeScope::OneProcess(pid));
+        link.and_then(|link| program.take_link(link)).map_err(|error| AttachError::Program(with_causes(&error)))
     }
 
     fn tracepoint(&mut self, program: &str, category: &str, point: &str) -> Result<(), AttachError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            AttachError::Program(format!("tracepoint {category}:{point}: {error}"))
-        };
-        let program: &mut TracePoint = self
-            .ebpf
-            .program_mut(program)
-            .ok_or_else(|| failed(&"no such program"))?
-            .try_into()
-            .map_err(|error: aya::programs::ProgramError| failed(&error))?;
-        program.attach(category, point).map(drop).map_err(|error| failed(&with_causes(&error)))
+        let attached = self.program::<TracePoint>(program)?.attach(category, point);
+        attached.map(drop).map_err(|error| {
+            let causes = with_causes(&error);
+            AttachError::Program(format!("tracepoint {category}:{point}: {causes} (is tracefs mounted?)"))
+        })
+    }
+
+    fn program<'a, T>(&'a mut self, name: &str) -> Result<&'a mut T, AttachError>
+    where
+        &'a mut T: TryFrom<&'a mut Program, Error = ProgramError>,
+    {
+        let program = self.ebpf.program_mut(name);
+        let program = program.ok_or_else(|| AttachError::Program(format!("there is no program `{name}`")))?;
+        program.try_into().map_err(|error: ProgramError| AttachError::Program(error.to_string()))
     }
 
     /// The fallback: one pair of tracepoints per system call, for all processes that need it.

@@ -130,6 +130,7 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<Vec<Loaded>, LoadError> {
         let result = match program {
             Program::UProbe(program) => program.load().and_then(|()| program.info()),
             Program::TracePoint(program) => program.load().and_then(|()| program.info()),
+            Program::RawTracePoint(program) => program.load().and_then(|()| program.info()),
             _ => continue,
         };
         let info = result.map_err(|error| refused(name, error))?;

@@ -8,4 +8,5 @@ pub mod event;
 pub mod host;
 pub mod issue;
 pub mod request;
+pub mod tape;
 pub mod wire;

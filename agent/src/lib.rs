@@ -19,4 +19,5 @@ pub mod pipeline;
 pub mod request;
 pub mod servers;
 pub mod status;
+pub mod tape;
 pub mod wire;

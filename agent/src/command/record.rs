@@ -1,4 +1,75 @@
-//! `inferscope record`.
+//! `inferscope record`: what the core would be told, on a tape.
+
+use super::{failed, unusable};
 use crate::cli::Record;
+use crate::config::Config;
+use crate::live::{Arrived, Live};
+use crate::log::Log;
+use crate::tape::{Header, Text, Writer, Written};
+use std::fs::File;
+use std::io::BufWriter;
 use std::process::ExitCode;
-pub(super) fn record(_: &Record) -> ExitCode { ExitCode::SUCCESS }
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Records until SIGTERM, SIGINT or the given time.
+pub(super) fn record(arguments: &Record) -> ExitCode {
+    let config = match arguments.settings.load() {
+        Ok(config) => config,
+        Err(problems) => return unusable(&problems),
+    };
+    let _log = Log::start(&config.log);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(tape(arguments, &config)) {
+        Ok(written) => {
+            eprintln!("{} inputs, {} bytes in {}", written.inputs, written.bytes, arguments.tape.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+async fn tape(arguments: &Record, config: &Config) -> anyhow::Result<Written> {
+    let path = arguments.tape.display();
+    let file = File::create(&arguments.tape).map_err(|error| anyhow::anyhow!("cannot write {path}: {error}"))?;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let header = Header {
+        created_at: format!("{seconds} seconds after 1970-01-01"),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        text: if arguments.keep_text { Text::Kept } else { Text::Masked },
+    };
+    let mut writer = Writer::new(BufWriter::new(file), &header)?;
+    let mut live = Live::start(config)?;
+    tracing::info!("recording to {path}; end with SIGINT");
+    let mut failure = None;
+    let mut write = |arrived| {
+        let Arrived::Input(input) = arrived else { return };
+        if failure.is_none() {
+            failure = writer.write(&input).err();
+        }
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let end = tokio::time::sleep(Duration::from_secs(arguments.seconds.unwrap_or(u64::from(u32::MAX))));
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = &mut end => break,
+            () = live.turn(&mut write) => {}
+        }
+    }
+    live.stop(&mut write);
+    match failure {
+        Some(error) => Err(anyhow::anyhow!("cannot write {path}: {error}")),
+        None => {
+            writer.flush()?;
+            Ok(writer.written())
+        }
+    }
+}

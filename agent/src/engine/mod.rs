@@ -67,7 +67,7 @@ pub struct Target {
 }
 
 /// Which mapped file, by pattern: containers and wheels rename libraries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
     /// The C library (`libc.so.6`, `libc-2.31.so`, `ld-musl-*.so.1`); where a process maps none, the syscall tracepoints.
     Libc,

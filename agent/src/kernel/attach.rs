@@ -45,7 +45,8 @@ pub enum AttachError {
 
 struct Attachment {
     targets: &'static [Target],
-    files: BTreeSet<(MappedFile, Library)>,
+    /// Files that have been looked at, each for one of the targets.
+    files: BTreeSet<(MappedFile, usize)>,
     probes: BTreeSet<(MappedFile, Probe)>,
     links: Vec<UProbeLink>,
     hooks: Vec<status::Hook>,
@@ -111,12 +112,12 @@ impl Probes {
         // Before the first probe: its events must find the process traced.
         let kind = if attachment.syscalls { SOURCE_SYSCALLS } else { SOURCE_UPROBES };
         self.traced.insert(tgid.0, kind, 0).map_err(|error| AttachError::Program(error.to_string()))?;
-        for target in attachment.targets {
+        for (index, target) in attachment.targets.iter().enumerate() {
             if target.library == Library::Libc && attachment.syscalls {
                 continue;
             }
             for file in plan::candidates(tgid, &files, target.library) {
-                if attachment.files.insert((file.clone(), target.library)) {
+                if attachment.files.insert((file.clone(), index)) {
                     self.attach_file(tgid, &file, target, &mut attachment);
                 }
             }

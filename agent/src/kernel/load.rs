@@ -24,7 +24,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { ring_bytes: 16 << 20, verbose: false }
+        Options { ring_bytes: 4 << 20, verbose: false }
     }
 }
 

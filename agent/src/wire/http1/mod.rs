@@ -67,6 +67,19 @@ enum Start {
     Guessed,
 }
 
+/// What a byte is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The first of a head.
+    Start,
+    /// A head.
+    Head,
+    /// A body or its transfer coding.
+    Body,
+    /// Nothing that is known.
+    Nowhere,
+}
+
 impl Decoder {
     /// Reads what clients send.
     #[must_use]
@@ -131,27 +144,48 @@ impl Decoder {
     }
 
     fn read<'a>(&mut self, bytes: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) {
-        if self.state == State::Lost && self.could_begin(bytes) {
-            self.state = State::Head(Start::Guessed);
-        }
+        self.resume(bytes);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let read = match &mut self.state {
-                State::Head(_) => self.read_head(rest, emit),
-                State::Body(body) => {
-                    let read = body.take(rest, emit);
-                    if let Ok((Progress::Complete, _)) = read {
-                        self.end(emit);
-                    }
-                    read.map(|(_, rest)| rest)
-                }
-                State::Lost | State::Upgraded => return,
-            };
-            match read {
-                Ok(behind) => rest = behind,
-                Err(issue) => return self.fail(issue, emit),
-            }
+            rest = self.step(rest, emit);
         }
+    }
+
+    /// Picks up the thread at `pushed`, the beginning of a push, if it was lost and they begin like a message.
+    pub(crate) fn resume(&mut self, pushed: &[u8]) {
+        if self.state == State::Lost && self.could_begin(pushed) {
+            self.state = State::Head(Start::Guessed);
+        }
+    }
+
+    /// What the next byte is part of.
+    pub(crate) fn place(&self) -> Place {
+        match self.state {
+            State::Head(_) if self.head.is_empty() => Place::Start,
+            State::Head(_) => Place::Head,
+            State::Body(_) => Place::Body,
+            State::Lost | State::Upgraded => Place::Nowhere,
+        }
+    }
+
+    /// Reads the bytes at the front of `input` that are of one place; the rest. Empty where the thread is lost: then
+    /// nothing more can be read of this push.
+    pub(crate) fn step<'a>(&mut self, input: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) -> &'a [u8] {
+        let read = match &mut self.state {
+            State::Head(_) => self.read_head(input, emit),
+            State::Body(body) => {
+                let read = body.take(input, emit);
+                if let Ok((Progress::Complete, _)) = read {
+                    self.end(emit);
+                }
+                read.map(|(_, rest)| rest)
+            }
+            State::Lost | State::Upgraded => return &[],
+        };
+        read.unwrap_or_else(|issue| {
+            self.fail(issue, emit);
+            &[]
+        })
     }
 
     fn read_head<'a>(&mut self, input: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) -> Result<&'a [u8], Issue> {

@@ -9,7 +9,7 @@ use super::text::MAX_HEAD;
 
 /// A search under way.
 #[derive(Clone, Debug)]
-pub(super) struct Search {
+pub(crate) struct Search {
     keys: &'static [&'static str],
     at: At,
     /// The byte before the next one.
@@ -30,12 +30,12 @@ enum At {
 }
 
 impl Search {
-    pub(super) fn new(keys: &'static [&'static str]) -> Search {
+    pub(crate) fn new(keys: &'static [&'static str]) -> Search {
         Search { keys, at: At::Anywhere, before: 0, candidate: Vec::new() }
     }
 
     /// Starts over behind missing bytes.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         *self = Search::new(self.keys);
     }
 
@@ -44,17 +44,30 @@ impl Search {
         if self.keys.is_empty() {
             return None;
         }
-        let mut rest = bytes;
-        while let Some((&byte, behind)) = rest.split_first() {
-            if let (At::Colon(key), b'{') = (self.at, byte) {
-                self.restart();
-                return Some((key, behind));
-            }
-            self.at = self.after(byte);
-            self.before = byte;
-            rest = behind;
+        bytes
+            .iter()
+            .enumerate()
+            .find_map(|(at, &byte)| Some((self.step(byte)?, bytes.get(at + 1..).unwrap_or_default())))
+    }
+
+    /// Takes one byte; the key whose object it opens.
+    pub(crate) fn step(&mut self, byte: u8) -> Option<&'static str> {
+        if let (At::Colon(key), b'{') = (self.at, byte) {
+            self.restart();
+            return Some(key);
         }
+        self.at = self.after(byte);
+        self.before = byte;
         None
+    }
+
+    /// Whether the last byte is part of what may become a find.
+    pub(crate) fn is_hopeful(&self) -> bool {
+        match self.at {
+            At::Anywhere => false,
+            At::Candidate => self.keys.iter().any(|key| key.as_bytes().starts_with(&self.candidate)),
+            At::Key(_) | At::Colon(_) => true,
+        }
     }
 
     fn after(&mut self, byte: u8) -> At {

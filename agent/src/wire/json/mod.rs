@@ -4,7 +4,7 @@
 //! validator: text inside strings is skipped, duplicate keys are said twice. Bounds: depth 64, keys and string heads
 //! 128 bytes; a number of more than 128 characters is not said.
 
-mod fragment;
+pub(crate) mod fragment;
 mod path;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use text::{MAX_HEAD, Progress, Text};
 pub use path::Path;
 
 /// Deepest nesting.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 
 /// What stands at a path.
 #[derive(Clone, Copy, Debug, PartialEq)]

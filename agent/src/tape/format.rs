@@ -1,0 +1,212 @@
+//! The messages of a tape. Tags are for ever: what is added gets a new one.
+//!
+//! [`wire::Entry`] mirrors [`Input`]; both conversions take their source apart exhaustively, so that a new field can't
+//! be forgotten.
+
+use crate::core::{Input, ProcessChange};
+use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use inferscope_ebpf::Hook;
+
+use super::{Header, Text};
+
+/// The protobuf messages.
+#[allow(missing_docs)] // their fields are those of the types that they mirror
+pub(super) mod wire {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Header {
+        #[prost(string, tag = "1")]
+        pub created_at: String,
+        #[prost(string, tag = "2")]
+        pub agent_version: String,
+        #[prost(bool, tag = "3")]
+        pub text_kept: bool,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Entry {
+        #[prost(oneof = "Input", tags = "1, 2, 3, 4")]
+        pub input: Option<Input>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Input {
+        #[prost(message, tag = "1")]
+        Kernel(Event),
+        #[prost(message, tag = "2")]
+        Started(Started),
+        #[prost(message, tag = "3")]
+        Ended(Ended),
+        #[prost(uint64, tag = "4")]
+        Tick(u64),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Started {
+        #[prost(uint64, tag = "1")]
+        pub time: u64,
+        #[prost(uint32, tag = "2")]
+        pub tgid: u32,
+        #[prost(string, tag = "3")]
+        pub engine: String,
+        #[prost(string, tag = "4")]
+        pub service: String,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Ended {
+        #[prost(uint64, tag = "1")]
+        pub time: u64,
+        #[prost(uint32, tag = "2")]
+        pub tgid: u32,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Event {
+        #[prost(uint64, tag = "1")]
+        pub time: u64,
+        #[prost(uint32, tag = "2")]
+        pub tgid: u32,
+        #[prost(bool, tag = "3")]
+        pub tls: bool,
+        #[prost(uint64, tag = "4")]
+        pub id: u64,
+        #[prost(uint32, tag = "5")]
+        pub generation: u32,
+        #[prost(uint32, tag = "6")]
+        pub hook: u32,
+        #[prost(bool, tag = "7")]
+        pub midway: bool,
+        #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12")]
+        pub kind: Option<Kind>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "8")]
+        Opened(()),
+        #[prost(message, tag = "9")]
+        Closed(()),
+        #[prost(message, tag = "10")]
+        Eof(()),
+        #[prost(message, tag = "11")]
+        Data(Segment),
+        #[prost(message, tag = "12")]
+        Failed(Failed),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Segment {
+        #[prost(bool, tag = "1")]
+        pub write: bool,
+        #[prost(uint64, tag = "2")]
+        pub position: u64,
+        #[prost(uint64, tag = "3")]
+        pub total: u64,
+        #[prost(uint32, tag = "4")]
+        pub offset: u32,
+        #[prost(bool, tag = "5")]
+        pub last: bool,
+        #[prost(bytes = "vec", tag = "6")]
+        pub bytes: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Failed {
+        #[prost(bool, tag = "1")]
+        pub write: bool,
+        #[prost(uint32, tag = "2")]
+        pub errno: u32,
+    }
+}
+
+pub(super) fn from_header(header: &Header) -> wire::Header {
+    let Header { created_at, agent_version, text } = header.clone();
+    wire::Header { created_at, agent_version, text_kept: text == Text::Kept }
+}
+
+pub(super) fn to_header(header: wire::Header) -> Header {
+    let wire::Header { created_at, agent_version, text_kept } = header;
+    Header { created_at, agent_version, text: if text_kept { Text::Kept } else { Text::Masked } }
+}
+
+pub(super) fn from_input(input: Input) -> wire::Entry {
+    let input = match input {
+        Input::Kernel(event) => wire::Input::Kernel(from_event(event)),
+        Input::Process(ProcessChange::Started { time, tgid, engine, service }) => {
+            wire::Input::Started(wire::Started { time: time.0, tgid: tgid.0, engine, service })
+        }
+        Input::Process(ProcessChange::Ended { time, tgid }) => {
+            wire::Input::Ended(wire::Ended { time: time.0, tgid: tgid.0 })
+        }
+        Input::Tick(time) => wire::Input::Tick(time.0),
+    };
+    wire::Entry { input: Some(input) }
+}
+
+/// `None` for an input that this build does not know.
+pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
+    Some(match entry.input? {
+        wire::Input::Kernel(event) => Input::Kernel(to_event(event)?),
+        wire::Input::Started(wire::Started { time, tgid, engine, service }) => {
+            Input::Process(ProcessChange::Started { time: Nanos(time), tgid: Tgid(tgid), engine, service })
+        }
+        wire::Input::Ended(wire::Ended { time, tgid }) => {
+            Input::Process(ProcessChange::Ended { time: Nanos(time), tgid: Tgid(tgid) })
+        }
+        wire::Input::Tick(time) => Input::Tick(Nanos(time)),
+    })
+}
+
+fn from_event(event: Event) -> wire::Event {
+    let Event { time, conn: ConnKey { tgid, layer, id, generation }, hook, midway, kind } = event;
+    let kind = match kind {
+        EventKind::Opened => wire::Kind::Opened(()),
+        EventKind::Closed => wire::Kind::Closed(()),
+        EventKind::Eof => wire::Kind::Eof(()),
+        EventKind::Data(Segment { direction, position, total, offset, last, bytes }) => {
+            wire::Kind::Data(wire::Segment { write: is_write(direction), position, total, offset, last, bytes })
+        }
+        EventKind::Failed { direction, errno } => {
+            wire::Kind::Failed(wire::Failed { write: is_write(direction), errno })
+        }
+    };
+    wire::Event {
+        time: time.0,
+        tgid: tgid.0,
+        tls: layer == Layer::Tls,
+        id,
+        generation,
+        hook: u32::from(hook as u16),
+        midway,
+        kind: Some(kind),
+    }
+}
+
+fn to_event(event: wire::Event) -> Option<Event> {
+    let wire::Event { time, tgid, tls, id, generation, hook, midway, kind } = event;
+    let layer = if tls { Layer::Tls } else { Layer::Socket };
+    let kind = match kind? {
+        wire::Kind::Opened(()) => EventKind::Opened,
+        wire::Kind::Closed(()) => EventKind::Closed,
+        wire::Kind::Eof(()) => EventKind::Eof,
+        wire::Kind::Data(wire::Segment { write, position, total, offset, last, bytes }) => {
+            EventKind::Data(Segment { direction: direction(write), position, total, offset, last, bytes })
+        }
+        wire::Kind::Failed(wire::Failed { write, errno }) => EventKind::Failed { direction: direction(write), errno },
+    };
+    Some(Event {
+        time: Nanos(time),
+        conn: ConnKey { tgid: Tgid(tgid), layer, id, generation },
+        hook: Hook::from_id(u16::try_from(hook).ok()?)?,
+        midway,
+        kind,
+    })
+}
+
+fn is_write(direction: Direction) -> bool {
+    direction == Direction::Write
+}
+
+fn direction(write: bool) -> Direction {
+    if write { Direction::Write } else { Direction::Read }
+}

@@ -1,0 +1,262 @@
+//! Masks text in what is recorded, so that a tape holds no prompt, no answer, no token ids and no credentials.
+//!
+//! Every byte is replaced by one byte, so all positions and times stay; structure stays, so that the tape replays to
+//! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
+//! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
+//! protocol, what follows a gap) become zeros. What can still be told from a tape: lengths, and of texts that begin
+//! behind missing bytes where their words end.
+//!
+//! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
+//! without being a request: that one word stays.
+
+mod framing;
+mod head;
+mod json;
+mod keys;
+mod sse;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::core::{Input, ProcessChange};
+use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Segment, Tgid};
+use crate::wire::http1::{Decoder, Opening, Place, sniff};
+use crate::wire::stream::Stream;
+use crate::wire::{Item, Stretch, header};
+
+/// Most connections that are followed. The bytes of others become zeros.
+const MAX_CONNECTIONS: usize = 16 * 1024;
+
+/// Most digits of a chunk size that an event stream under way is known by.
+const MAX_CHUNK_DIGITS: usize = 8;
+
+/// Masks inputs, in order.
+#[derive(Default)]
+pub struct Redactor {
+    connections: HashMap<(Tgid, Layer, u64), Connection>,
+}
+
+struct Connection {
+    generation: u32,
+    requests: Lane,
+    responses: Lane,
+}
+
+/// One direction.
+struct Lane {
+    stream: Stream,
+    decoder: Decoder,
+    head: head::Mask,
+    framing: framing::Mask,
+    body: Body,
+}
+
+enum Body {
+    Json(Box<json::Mask>),
+    Events(Box<sse::Mask>),
+    Other,
+}
+
+impl Redactor {
+    /// The input as it may be written.
+    #[must_use]
+    pub fn mask(&mut self, input: &Input) -> Input {
+        if let Input::Process(ProcessChange::Ended { tgid, .. }) = input {
+            self.connections.retain(|(owner, ..), _| owner != tgid);
+        }
+        let Input::Kernel(event) = input else {
+            return input.clone();
+        };
+        let ConnKey { tgid, layer, id, .. } = event.conn;
+        match &event.kind {
+            EventKind::Data(segment) => {
+                let bytes = self.segment(event, segment);
+                let segment = Segment { bytes, ..*segment };
+                return Input::Kernel(Event { kind: EventKind::Data(segment), ..*event });
+            }
+            EventKind::Opened | EventKind::Closed => {
+                self.connections.remove(&(tgid, layer, id));
+            }
+            EventKind::Eof | EventKind::Failed { .. } => {}
+        }
+        input.clone()
+    }
+
+    fn segment(&mut self, event: &Event, segment: &Segment) -> Vec<u8> {
+        let ConnKey { tgid, layer, id, generation } = event.conn;
+        let key = (tgid, layer, id);
+        if self.connections.get(&key).is_none_or(|connection| connection.generation != generation) {
+            self.connections.remove(&key);
+            if self.connections.len() >= MAX_CONNECTIONS {
+                return vec![0; segment.bytes.len()];
+            }
+        }
+        let new = || Connection {
+            generation,
+            requests: Lane::new(Decoder::requests(), event.midway),
+            responses: Lane::new(Decoder::responses(), event.midway),
+        };
+        let connection = self.connections.entry(key).or_insert_with(new);
+        match segment.direction {
+            Direction::Read => {
+                let responses = &mut connection.responses.decoder;
+                connection.requests.segment(segment, &mut |method| responses.expect(method))
+            }
+            Direction::Write => connection.responses.segment(segment, &mut |_| {}),
+        }
+    }
+}
+
+impl Lane {
+    fn new(decoder: Decoder, midway: bool) -> Lane {
+        Lane {
+            stream: Stream::new((!midway).then_some(0)),
+            decoder: if midway { decoder.midway() } else { decoder },
+            head: head::Mask::default(),
+            framing: framing::Mask::default(),
+            body: Body::Other,
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment, asked: &mut dyn FnMut(&str)) -> Vec<u8> {
+        let mut stretches = Vec::new();
+        self.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
+        let mut out = Vec::with_capacity(segment.bytes.len());
+        for stretch in stretches {
+            match stretch {
+                Stretch::Bytes(bytes) => {
+                    // What the stream dropped was seen before.
+                    out.resize(offset(&segment.bytes, bytes), 0);
+                    self.bytes(bytes, &mut out, asked);
+                }
+                Stretch::Elided(_) | Stretch::Gap(_) => {
+                    let body = &mut self.body;
+                    self.decoder.push(stretch, &mut |item| {
+                        if let Item::Elided(_) = item {
+                            body.elide();
+                        }
+                    });
+                }
+            }
+        }
+        out.resize(segment.bytes.len(), 0);
+        keep_opening(segment, &mut out);
+        out
+    }
+
+    fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) {
+        self.decoder.resume(bytes);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = match self.decoder.place() {
+                Place::Start => {
+                    self.head = head::Mask::default();
+                    self.read_head(rest, out, asked)
+                }
+                Place::Head => self.read_head(rest, out, asked),
+                Place::Body => self.read_body(rest, out),
+                Place::Nowhere => return unplaced(rest, out),
+            };
+        }
+    }
+
+    fn read_head<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) -> &'a [u8] {
+        let mut body = None;
+        let rest = self.decoder.step(input, &mut |item| match item {
+            Item::Request(head) => {
+                asked(&head.method);
+                body = Some(Body::of(&head.headers));
+            }
+            Item::Response(head) => body = Some(Body::of(&head.headers)),
+            _ => {}
+        });
+        self.head.mask(taken(input, rest), out);
+        if let Some(body) = body {
+            self.body = body;
+            self.framing = framing::Mask::default();
+        }
+        rest
+    }
+
+    fn read_body<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let Lane { decoder, framing, body, .. } = self;
+        let mut done = 0;
+        let rest = decoder.step(input, &mut |item| {
+            let Item::Body(bytes) = item else { return };
+            let at = offset(input, bytes);
+            framing.mask(input.get(done..at).unwrap_or_default(), out);
+            body.mask(bytes, out);
+            done = at + bytes.len();
+        });
+        framing.mask(taken(input, rest).get(done..).unwrap_or_default(), out);
+        rest
+    }
+}
+
+impl Body {
+    fn of(headers: &[(String, String)]) -> Body {
+        if header(headers, "content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            return Body::Other;
+        }
+        let kind = header(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+        match kind {
+            _ if kind.contains("event-stream") => Body::Events(Box::default()),
+            _ if kind.contains("json") => Body::Json(Box::default()),
+            _ => Body::Other,
+        }
+    }
+
+    fn mask(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Body::Json(mask) => mask.mask(bytes, out),
+            Body::Events(mask) => mask.mask(bytes, out),
+            Body::Other => out.resize(out.len() + bytes.len(), b'x'),
+        }
+    }
+
+    fn elide(&mut self) {
+        match self {
+            Body::Json(mask) => mask.elide(),
+            Body::Events(mask) => mask.elide(),
+            Body::Other => {}
+        }
+    }
+}
+
+/// Zeros, but for what says that an event stream is under way, and that it ends: the core counts such answers.
+fn unplaced(bytes: &[u8], out: &mut Vec<u8>) {
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let shape = match bytes.get(digits..).unwrap_or_default() {
+        _ if digits > MAX_CHUNK_DIGITS => 0,
+        rest if rest.starts_with(b"\r\ndata:") => digits + b"\r\ndata:".len(),
+        rest if rest.starts_with(b"\r\nevent:") => digits + b"\r\nevent:".len(),
+        _ => 0,
+    };
+    let (shape, rest) = bytes.split_at_checked(shape).unwrap_or((bytes, &[]));
+    out.extend_from_slice(shape);
+    let end = if rest.ends_with(b"0\r\n\r\n") { b"0\r\n\r\n".as_slice() } else { &[] };
+    out.resize(out.len() + rest.len() - end.len(), 0);
+    out.extend_from_slice(end);
+}
+
+/// What tells TLS and HTTP/2 from HTTP/1 stays at the beginning of a connection.
+fn keep_opening(segment: &Segment, out: &mut [u8]) {
+    let kept = match sniff(&segment.bytes) {
+        Some(Opening::Tls) => 2,
+        Some(Opening::Http2) => 16,
+        Some(Opening::Request | Opening::Response | Opening::Other) | None => 0,
+    };
+    for (to, from) in out.iter_mut().zip(&segment.bytes).take(kept) {
+        *to = *from;
+    }
+}
+
+fn taken<'a>(input: &'a [u8], rest: &[u8]) -> &'a [u8] {
+    input.get(..input.len() - rest.len()).unwrap_or(input)
+}
+
+/// Where in `outer` its part `inner` begins.
+fn offset(outer: &[u8], inner: &[u8]) -> usize {
+    inner.as_ptr().addr().saturating_sub(outer.as_ptr().addr())
+}

@@ -87,6 +87,8 @@ pub struct Hook {
 pub enum HookState {
     /// All of them.
     Attached,
+    /// They would be (`check` attaches nothing).
+    Planned,
     /// The kernel refused.
     Failed {
         /// In its words.

@@ -3,6 +3,7 @@
 use super::{failed, unusable};
 use crate::cli::Record;
 use crate::config::Config;
+use crate::core::{Core, Options, Output};
 use crate::live::{Arrived, Live};
 use crate::log::Log;
 use crate::tape::{Header, Text, Writer, Written};
@@ -45,10 +46,20 @@ async fn tape(arguments: &Record, config: &Config) -> anyhow::Result<Written> {
     let mut live = Live::start(config)?;
     tracing::info!("recording to {path}; end with SIGINT");
     let mut failure = None;
-    let mut write = |arrived| {
+    // The core runs along, so that connections which are nobody's request cost as little as in `run`.
+    let mut core = Core::new(Options::default());
+    let mut outputs = Vec::new();
+    let mut batch = Vec::new();
+    let mut write = |arrived, live: Option<&Live>| {
         let Arrived::Input(input) = arrived else { return };
         if failure.is_none() {
             failure = writer.write(&input).err();
+        }
+        core.step(input, &mut outputs);
+        for output in outputs.drain(..) {
+            if let (Output::Volume { conn, direction, volume }, Some(live)) = (output, live) {
+                live.set_volume(&conn, direction, volume);
+            }
         }
     };
     let mut terminate = signal(SignalKind::terminate())?;
@@ -56,15 +67,17 @@ async fn tape(arguments: &Record, config: &Config) -> anyhow::Result<Written> {
     let end = tokio::time::sleep(Duration::from_secs(arguments.seconds.unwrap_or(u64::from(u32::MAX))));
     tokio::pin!(end);
     loop {
+        let mut keep = |arrived| batch.push(arrived);
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
-            () = live.turn(&mut write) => {}
+            () = live.turn(&mut keep) => {}
         }
+        batch.drain(..).for_each(|arrived| write(arrived, Some(&live)));
     }
-    live.stop(&mut write);
+    live.stop(&mut |arrived| write(arrived, None));
     match failure {
         Some(error) => Err(anyhow::anyhow!("cannot write {path}: {error}")),
         None => {

@@ -1,6 +1,7 @@
 //! Who runs on this host: its processes and their sockets, which of them are inference servers, and what the agent itself
 //! uses.
 
+pub mod capabilities;
 pub mod clock;
 pub mod discover;
 pub mod process;

@@ -2,15 +2,15 @@
 //! as [`Input`]s in their order. Shared by `run` and `record`.
 
 use crate::config::{self, Config};
+use crate::core::Volume;
 use crate::core::{Input, ProcessChange};
 use crate::engine::ENGINES;
 use crate::event::{ConnKey, Direction};
 use crate::host::clock;
 use crate::host::discover::{Discovery, Rule};
 use crate::issue::Issue;
-use crate::core::Volume;
 use crate::kernel::attach::Source;
-use crate::kernel::capture::{Captured, Capture};
+use crate::kernel::capture::{Capture, Captured};
 use crate::kernel::load::{self, LoadError, Options};
 use crate::kernel::logger::KernelLog;
 use crate::servers::{Known, Notice, RunTimes, Servers};
@@ -119,7 +119,7 @@ impl Live {
         for change in started {
             each(Arrived::Input(Input::Process(change)));
         }
-                let mut left = BATCH;
+        let mut left = BATCH;
         while let Some(captured) = self.capture.next() {
             match captured {
                 Captured::Event(event) => each(Arrived::Input(Input::Kernel(event))),

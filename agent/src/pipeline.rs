@@ -2,8 +2,8 @@
 //! live agent and by replay.
 
 use crate::core::{Core, Input, Options, Output};
-use crate::event::{ConnKey, Direction, Nanos, Tgid};
 use crate::core::{ProcessChange, Volume};
+use crate::event::{ConnKey, Direction, Nanos, Tgid};
 use crate::issue::Issue;
 use crate::metric::{Metrics, Running};
 use std::collections::{BTreeMap, HashMap};
@@ -117,7 +117,10 @@ impl Pipeline {
         let silent = self.logged.get(&issue).is_some_and(|last| self.now.since(*last) < ISSUE_PAUSE);
         if !silent {
             self.logged.insert(issue, self.now);
-            tracing::warn!(issue = issue.name(), "traffic could not be read as it stands (counted; said once a minute)");
+            tracing::warn!(
+                issue = issue.name(),
+                "traffic could not be read as it stands (counted; said once a minute)"
+            );
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the tests and the demo share: a small server, a load client that times itself, and the real vLLM as a guard.
 //!
-//! Nothing here knows the agent: these are the other side of what it measures.
+//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures.
 
+pub mod agent;
+pub mod agreement;
 pub mod clock;
 pub mod load;
 pub mod openai_server;

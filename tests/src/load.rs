@@ -96,6 +96,23 @@ impl Seen {
         self.content_ns.first().copied()
     }
 
+    /// A record of another client that writes the same JSON; `None` where it is none.
+    #[must_use]
+    pub fn from_json(json: &Value) -> Option<Seen> {
+        let text = |name: &str| json[name].as_str().map(str::to_owned);
+        Some(Seen {
+            stream: json["stream"].as_u64()?.try_into().ok()?,
+            sent_ns: json["sent_ns"].as_u64()?,
+            content_ns: json["content_ns"].as_array()?.iter().filter_map(Value::as_u64).collect(),
+            end_ns: json["end_ns"].as_u64()?,
+            status: json["status"].as_u64().and_then(|status| status.try_into().ok()),
+            prompt_tokens: json["prompt_tokens"].as_u64(),
+            completion_tokens: json["completion_tokens"].as_u64(),
+            id: text("id"),
+            error: text("error"),
+        })
+    }
+
     /// The record as one JSON object.
     #[must_use]
     pub fn to_json(&self) -> Value {

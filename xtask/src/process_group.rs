@@ -53,7 +53,7 @@ impl ProcessGroup {
     }
 
     /// Sends a signal to the whole group (0 asks only); false when nobody of it is left.
-    fn signal(&self, signal: libc::c_int) -> io::Result<bool> {
+    pub fn signal(&self, signal: libc::c_int) -> io::Result<bool> {
         let Ok(group) = libc::pid_t::try_from(self.id()) else { return Ok(false) };
         // SAFETY: kill(2) takes two numbers and touches no memory. The group id is not reused while a member lives.
         #[allow(unsafe_code, reason = "std signals one process, not a group")]

@@ -62,7 +62,8 @@ fn report(config: &Config) -> Report {
     host.extend(capabilities::capabilities());
     let programs = match load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false }) {
         Ok(kernel) => {
-            let detail = format!("{} programs loaded: ring buffer, attach cookies and uprobes work", kernel.programs.len());
+            let detail =
+                format!("{} programs loaded: ring buffer, attach cookies and uprobes work", kernel.programs.len());
             host.push(Finding::new("BPF", Verdict::Ok, detail));
             kernel.programs
         }
@@ -141,7 +142,10 @@ fn print(report: &Report) {
         }
         for hook in &server.hooks {
             let library = hook.library.rsplit('/').next().unwrap_or_default();
-            println!("    {:<13} {library:<28} {:<15} {} a call; {}", hook.symbol, hook.placement, hook.price, hook.reason);
+            println!(
+                "    {:<13} {library:<28} {:<15} {} a call; {}",
+                hook.symbol, hook.placement, hook.price, hook.reason
+            );
         }
     }
 }

@@ -93,8 +93,7 @@ impl Daemon<'_> {
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
-        let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, exposed, started, refreshed: None };
+        let mut daemon = Daemon { arguments, config, log, live, pipeline, metrics, exposed, started, refreshed: None };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -155,7 +154,9 @@ impl Daemon<'_> {
         let new: Result<Config, Invalid> = self.arguments.load();
         let new = match new {
             Ok(new) => new,
-            Err(problems) => return tracing::error!("the configuration is unchanged, the new one is wrong:\n{problems}"),
+            Err(problems) => {
+                return tracing::error!("the configuration is unchanged, the new one is wrong:\n{problems}");
+            }
         };
         if new == self.config {
             return tracing::info!("the configuration is unchanged");

@@ -83,8 +83,18 @@ pub fn kernel() -> Vec<Finding> {
     let btf = fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false);
     let rows = [
         ("kernel", (Verdict::Ok, format!("{} on {}", release.trim(), std::env::consts::ARCH))),
-        ("pid namespace", found(host, "the host's", "not the host's: other containers' processes are invisible; set hostPID")),
-        ("BTF", found(btf, "/sys/kernel/btf/vmlinux (not needed, the programs read no kernel structures)", "absent (not needed)")),
+        (
+            "pid namespace",
+            found(host, "the host's", "not the host's: other containers' processes are invisible; set hostPID"),
+        ),
+        (
+            "BTF",
+            found(
+                btf,
+                "/sys/kernel/btf/vmlinux (not needed, the programs read no kernel structures)",
+                "absent (not needed)",
+            ),
+        ),
         (
             "tracefs",
             found(

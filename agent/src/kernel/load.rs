@@ -32,7 +32,9 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No permission.
-    #[error("the kernel refused to load BPF programs ({0}): run as root, or with CAP_BPF and CAP_PERFMON (before kernel 5.8: CAP_SYS_ADMIN)")]
+    #[error(
+        "the kernel refused to load BPF programs ({0}): run as root, or with CAP_BPF and CAP_PERFMON (before kernel 5.8: CAP_SYS_ADMIN)"
+    )]
     Permission(std::io::Error),
     /// The object itself.
     #[error("the BPF object could not be loaded: {0}")]

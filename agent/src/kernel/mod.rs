@@ -9,6 +9,6 @@ pub mod connections;
 pub mod elf;
 pub mod load;
 pub mod logger;
-mod pod;
 pub mod placement;
 pub mod plan;
+mod pod;

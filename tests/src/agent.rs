@@ -1,0 +1,153 @@
+//! The agent under test as a guard: started with a configuration of its own, stopped by SIGTERM, killed when dropped.
+
+use crate::process_group::ProcessGroup;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen at once may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+/// The core ticks, gauges are set and the request log is flushed once a second.
+const REFRESH: Duration = Duration::from_millis(1500);
+
+/// The binary that `cargo xtask test` built, or the one of a plain `cargo build`.
+#[must_use]
+pub fn binary() -> PathBuf {
+    std::env::var_os("INFERSCOPE_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/inferscope"), PathBuf::from)
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    address: SocketAddr,
+    folder: PathBuf,
+    group: ProcessGroup,
+}
+
+impl Agent {
+    /// Starts `inferscope run` with `configuration` (YAML without `listen`); its files go to `folder`.
+    pub fn start(folder: &Path, configuration: &str) -> Result<Agent> {
+        Agent::start_with(folder, configuration, "info")
+    }
+
+    /// As [`Agent::start`], with a log filter.
+    pub fn start_with(folder: &Path, configuration: &str, log: &str) -> Result<Agent> {
+        fs::create_dir_all(folder)?;
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let config = folder.join("inferscope.yaml");
+        fs::write(&config, format!("listen: {address}\n{configuration}"))?;
+        // Restarted agents write on behind their predecessors.
+        let errors = File::options().create(true).append(true).open(folder.join("stderr"))?;
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--config").arg(&config).args(["--log", log]);
+        command.arg("--records").arg(folder.join("records.jsonl"));
+        command.stdin(Stdio::null()).stdout(errors.try_clone()?).stderr(errors);
+        let group = ProcessGroup::spawn(&mut command).context("the agent does not start")?;
+        let mut agent = Agent { address, folder: folder.to_owned(), group };
+        agent.wait_until("the agent is healthy", |agent| {
+            Ok(agent.get("/healthz").is_ok_and(|text| text == "ok\n" || text == "ok"))
+        })?;
+        Ok(agent)
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.group.id()
+    }
+
+    /// Waits until the probes of a process are attached.
+    pub fn attached(&mut self, pid: u32) -> Result<()> {
+        self.wait_until(&format!("the probes of {pid} are attached"), |agent| {
+            let status = agent.status()?;
+            let processes = status["processes"].as_array().cloned().unwrap_or_default();
+            Ok(processes.iter().any(|process| process["tgid"] == pid && process["state"] == "attached"))
+        })
+    }
+
+    /// Waits for a condition, or fails with what the agent wrote.
+    pub fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&Agent) -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.group.try_wait()? {
+                bail!("the agent ended with {status} before {what}:\n{}", self.stderr());
+            }
+            if holds(self)? {
+                return Ok(());
+            }
+            thread::sleep(POLL);
+        }
+        bail!("not within {} s: {what}:\n{}", PATIENCE.as_secs(), self.stderr())
+    }
+
+    /// Lets everything that has happened reach /metrics, /status and the request log.
+    pub fn settle(&self) {
+        thread::sleep(REFRESH);
+    }
+
+    /// The body of a page.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
+        ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        Ok(body.to_owned())
+    }
+
+    /// /status
+    pub fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.get("/status")?)?)
+    }
+
+    /// The sum over a metric's series whose labels contain all of `labels` (`name="value"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let text = self.get("/metrics")?;
+        let mine = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
+        Ok(text.lines().filter(mine).map(value).sum())
+    }
+
+    /// The finished requests, one JSON object each, in the order in which they ended.
+    pub fn records(&self) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.folder.join("records.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).context("a line of the request log")).collect()
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
+    }
+
+    /// Resident memory in bytes and processor time in seconds, as its own metrics say.
+    pub fn usage(&self) -> Result<(f64, f64)> {
+        let memory = self.metric("process_resident_memory_bytes", &[])?;
+        Ok((memory, self.metric("process_cpu_seconds_total", &[])?))
+    }
+
+    /// Ends it by SIGTERM and waits.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        Ok(self.group.end()?)
+    }
+
+    /// Ends it by SIGKILL: nothing of it can be tidied up.
+    pub fn kill(mut self) -> Result<()> {
+        self.group.signal(libc::SIGKILL)?;
+        self.group.end()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Requests that the load client does not make: broken ones, ones that go away, ones that read slowly.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+/// Sends one request and reads the whole answer.
+pub fn ask(server: SocketAddr, path: &str, body: &str) -> (u16, String) {
+    let mut stream = send(server, path, body, "Connection: close\r\n");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+    (code, answer)
+}
+
+/// Sends one request.
+pub fn send(server: SocketAddr, path: &str, body: &str, headers: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(120))).expect("a time limit");
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}");
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).expect("the request is sent");
+    stream
+}
+
+/// Reads some of an answer and goes away.
+pub fn leave_early(server: SocketAddr, path: &str, body: &str) {
+    let mut stream = send(server, path, body, "");
+    let mut buffer = [0; 2000];
+    let mut read = 0;
+    while read < 2000 {
+        read += stream.read(&mut buffer).expect("the answer's beginning");
+    }
+}
+
+/// Reads nothing for `pause` with a small receive buffer, then everything. Returns the events that carry a choice.
+pub fn read_slowly(server: SocketAddr, path: &str, body: &str, pause: Duration) -> usize {
+    let mut stream = send(server, path, body, "Connection: close\r\n");
+    thread::sleep(pause);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("the answer");
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.contains("data: [DONE]"), "the answer is cut off");
+    text.lines().filter(|line| line.starts_with("data: {") && !line.contains("\"choices\":[]")).count()
+}

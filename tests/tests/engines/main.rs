@@ -1,0 +1,83 @@
+//! Inferscope against the real vLLM, on CPU: counts and tokens exact, times against the client's own clock.
+//!
+//! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
+//! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
+
+mod client;
+mod python;
+mod rust;
+mod tls;
+
+use inferscope_tests::agent::Agent;
+use inferscope_tests::agreement::{Agreement, compare};
+use inferscope_tests::load::Seen;
+use inferscope_tests::vllm::{Options, VllmServer};
+use std::path::PathBuf;
+
+/// A real vLLM with an agent attached to it.
+struct Scene {
+    server: VllmServer,
+    agent: Agent,
+    folder: PathBuf,
+}
+
+impl Scene {
+    /// `front` is the name of the process that talks to clients ("vllm-rs"); the started one where empty.
+    fn start(name: &str, options: &Options, front: &str) -> Scene {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        let server = VllmServer::start(options, &folder).expect("the real vLLM serves");
+        let mut agent = Agent::start(&folder, "").expect("the agent starts");
+        let pid = if front.is_empty() { server.pid() } else { descendant(&server, front) };
+        agent.attached(pid).expect("the probes of the front end");
+        Scene { server, agent, folder }
+    }
+
+    /// Compares what a client saw with the agent's records so far, and prints it.
+    fn judge(&self, what: &str, seen: &[Seen]) -> Agreement {
+        self.agent.settle();
+        let agreement = compare(seen, &self.agent.records().expect("the request log"));
+        println!("{what}\n{agreement}");
+        agreement
+    }
+
+    /// Nothing was lost, and memory is bounded.
+    fn nothing_lost(&self) {
+        let lost = self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
+        assert_eq!(lost, 0.0, "lost events");
+        let (memory, cpu) = self.agent.usage().expect("usage");
+        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
+    }
+}
+
+/// The process of a server with this comm.
+fn descendant(server: &VllmServer, comm: &str) -> u32 {
+    let is =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim_end() == comm);
+    let in_group = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields =
+            stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        fields.is_some_and(|fields| fields.get(2) == Some(&server.pid().to_string()))
+    };
+    let all =
+        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    all.into_iter().find(|pid| is(pid) && in_group(pid)).unwrap_or_else(|| panic!("vLLM has no process {comm}"))
+}
+
+/// Everything that a client saw is on record: codes, tokens, content events.
+fn exact(agreement: &Agreement) {
+    assert!(agreement.requests > 0, "the client made no request");
+    assert_eq!(agreement.equal, agreement.requests, "{:#?}", agreement.differences);
+    if !agreement.ttft_difference.is_empty() {
+        assert_eq!(agreement.same_events, agreement.requests, "{:#?}", agreement.differences);
+    }
+}
+
+/// Times are of the right size: half of all within 5 ms of the client's, whatever else runs on the machine.
+fn plausible(agreement: &Agreement) {
+    let median = agreement.ttft_difference.quantile(0.5);
+    assert!(median.abs() < 5000.0, "median difference of TTFT is {median} us");
+    let (agent, client) = (agreement.agent_gaps.quantile(0.5), agreement.client_gaps.quantile(0.5));
+    assert!((agent - client).abs() < 0.5 * client.max(1000.0), "median ITL {agent} us, the client's {client} us");
+}

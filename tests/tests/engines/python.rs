@@ -1,0 +1,247 @@
+//! vLLM's Python front end: uvicorn on uvloop.
+
+use crate::{Scene, client, exact, plausible};
+use inferscope_tests::agent::Agent;
+use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options};
+use inferscope_tests::vllm::{self, MODEL};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn the_python_front_end() {
+    let mut scene = Scene::start("engines-python", &vllm::Options::default(), "");
+    one_stream(&scene);
+    eight_streams(&scene);
+    more_streams_than_slots(&scene);
+    whole_answers(&scene);
+    codes(&scene);
+    a_client_that_leaves(&scene);
+    a_slow_reader(&scene);
+    other_dialects(&scene);
+    scene.nothing_lost();
+    servers_own_counters(&scene);
+    nothing_of_the_prompt_leaks(&scene);
+    scene = killed_under_load(scene);
+    scene.nothing_lost();
+}
+
+fn options(scene: &Scene, streams: u32, limit: Limit) -> Options {
+    Options { streams, limit, max_tokens: 64, ..Options::new(scene.server.address(), MODEL) }
+}
+
+fn one_stream(scene: &Scene) {
+    let seen = load::collect(&options(scene, 1, Limit::Requests(100)));
+    let agreement = scene.judge("one stream, 100 requests of 64 tokens", &seen);
+    exact(&agreement);
+    plausible(&agreement);
+}
+
+fn eight_streams(scene: &Scene) {
+    let (_, before) = scene.agent.usage().expect("usage");
+    let seen = load::collect(&options(scene, 8, Limit::Time(Duration::from_secs(30))));
+    let agreement = scene.judge("8 streams for 30 s, completions", &seen);
+    exact(&agreement);
+    plausible(&agreement);
+    let (_, after) = scene.agent.usage().expect("usage");
+    let tokens: u64 = seen.iter().filter_map(|seen| seen.completion_tokens).sum();
+    let (cpu, rate) = ((after - before) / 30.0 * 100.0, tokens / 30);
+    println!("agent: {cpu:.1} % of a core at {rate} tokens/s");
+    let seen = load::collect(&Options { endpoint: Endpoint::Chat, ..options(scene, 8, Limit::Requests(10)) });
+    exact(&scene.judge("8 streams, chat", &seen));
+}
+
+fn more_streams_than_slots(scene: &Scene) {
+    let seen = load::collect(&options(scene, 24, Limit::Requests(4)));
+    exact(&scene.judge("24 streams on 16 slots", &seen));
+}
+
+fn whole_answers(scene: &Scene) {
+    let seen = load::collect(&Options { delivery: Delivery::Whole, ..options(scene, 4, Limit::Requests(5)) });
+    exact(&scene.judge("not streamed", &seen));
+    let last = scene.agent.records().expect("records").pop().expect("a record");
+    assert_eq!((&last["stream"], &last["first_content_us"]), (&json!(false), &Value::Null));
+}
+
+/// The records that came since `before`.
+fn since(scene: &Scene, before: usize) -> Vec<Value> {
+    scene.agent.settle();
+    scene.agent.records().expect("records").split_off(before)
+}
+
+fn so_far(scene: &Scene) -> usize {
+    scene.agent.settle();
+    scene.agent.records().expect("records").len()
+}
+
+fn codes(scene: &Scene) {
+    let before = so_far(scene);
+    let address = scene.server.address();
+    let (unknown, _) =
+        client::ask(address, "/v1/completions", r#"{"model":"no-such-model","prompt":"x","max_tokens":2}"#);
+    let (malformed, _) = client::ask(address, "/v1/completions", "{not json");
+    let (too_long, _) =
+        client::ask(address, "/v1/chat/completions", r#"{"model":"tiny-llama","messages":[],"max_tokens":-1}"#);
+    let (health, _) = client::ask(address, "/tokenize", r#"{"model":"tiny-llama","prompt":"x"}"#);
+    assert_eq!((unknown, health), (404, 200));
+    let records = since(scene, before);
+    let codes: Vec<u64> = records.iter().filter_map(|record| record["code"].as_u64()).collect();
+    assert_eq!(codes, [404, u64::from(malformed), u64::from(too_long)], "/tokenize is no inference");
+    assert!(records.iter().all(|record| record["status"] == "error"), "{records:?}");
+    assert!(malformed >= 400 && too_long >= 400);
+}
+
+fn a_client_that_leaves(scene: &Scene) {
+    let before = so_far(scene);
+    let body = r#"{"model":"tiny-llama","prompt":"the quick","max_tokens":800,"ignore_eos":true,"stream":true}"#;
+    client::leave_early(scene.server.address(), "/v1/completions", body);
+    thread::sleep(Duration::from_secs(1));
+    let records = since(scene, before);
+    assert_eq!(records.len(), 1, "{records:?}");
+    let [record] = records.as_slice() else { unreachable!() };
+    assert_eq!(
+        (&record["status"], &record["quality"], &record["code"]),
+        (&json!("cancelled"), &json!("complete"), &json!(200))
+    );
+    let events = record["content_events"].as_u64().expect("a count");
+    assert!((1..800).contains(&events), "{events} events");
+}
+
+/// Back-pressure: short writes, EAGAIN, then writev of what has queued up.
+fn a_slow_reader(scene: &Scene) {
+    let before = so_far(scene);
+    let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 900, "stream": true, "ignore_eos": true,
+                      "logprobs": 5, "n": 8, "stream_options": {"include_usage": true}});
+    let events =
+        client::read_slowly(scene.server.address(), "/v1/completions", &body.to_string(), Duration::from_secs(12));
+    let records = since(scene, before);
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    println!("slow reader: {events} events at the client, {} at the agent", record["content_events"]);
+    assert_eq!(record["content_events"].as_u64(), Some(events as u64));
+    assert_eq!((&record["completion_tokens"], &record["quality"]), (&json!(7200), &json!("complete")));
+    assert_eq!(record["choices"], 8);
+    // A gap between the events of each choice.
+    assert_eq!(record["gaps_us"].as_array().map(Vec::len), Some(events - 8));
+}
+
+fn other_dialects(scene: &Scene) {
+    let before = so_far(scene);
+    let address = scene.server.address();
+    let responses = json!({"model": MODEL, "input": "the quick", "max_output_tokens": 8, "stream": true});
+    let messages = json!({"model": MODEL, "max_tokens": 8, "stream": true, "messages": [{"role": "user", "content": "the quick"}]});
+    let (first, _) = client::ask(address, "/v1/responses", &responses.to_string());
+    let (second, _) = client::ask(address, "/v1/messages", &messages.to_string());
+    println!("/v1/responses {first}, /v1/messages {second}");
+    let records = since(scene, before);
+    assert_eq!(records.len(), 2, "{records:?}");
+    for (record, code) in records.iter().zip([first, second]) {
+        println!("{record}");
+        assert_eq!(record["code"].as_u64(), Some(u64::from(code)));
+        if code == 200 {
+            assert_eq!((&record["quality"], &record["model"]), (&json!("complete"), &json!(MODEL)));
+            assert!(
+                record["first_content_us"].as_f64() > record["headers_us"].as_f64(),
+                "first byte is not first token"
+            );
+        }
+    }
+}
+
+/// The agent's totals are vLLM's own.
+fn servers_own_counters(scene: &Scene) {
+    scene.agent.settle();
+    let (_, own) = client_get(scene, "/metrics");
+    let own = |name: &str| -> f64 {
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        own.lines().filter(|line| line.starts_with(name)).filter_map(value).sum()
+    };
+    let agent = |name: &str, labels: &[&str]| scene.agent.metric(name, labels).expect("metrics");
+    let success: f64 =
+        own("vllm:request_success_total") - own("vllm:request_success_total{engine=\"0\",finished_reason=\"abort\"");
+    println!("vLLM's own: {success} requests, {} prompt tokens", own("vllm:prompt_tokens_total"));
+    assert_eq!(agent("llm_request_total", &["status=\"ok\""]), ok_requests(success), "requests");
+}
+
+/// vLLM counts each of n choices as a request; the slow reader made one request of eight.
+fn ok_requests(success: f64) -> f64 {
+    success - 7.0
+}
+
+fn client_get(scene: &Scene, path: &str) -> (u16, String) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(scene.server.address()).expect("a connection");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    (answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0), answer)
+}
+
+/// A canary in the prompt, echoed in the answer, is nowhere in what the agent says, nor on a default tape.
+fn nothing_of_the_prompt_leaks(scene: &Scene) {
+    const CANARY: &str = "xylophonequetzal";
+    let tape = scene.folder.join("canary.tape");
+    let mut recorder = Command::new(inferscope_tests::agent::binary());
+    recorder.args(["record", "--seconds", "8", "--log", "trace"]).arg(&tape);
+    recorder.stderr(std::fs::File::create(scene.folder.join("recorder")).expect("a file"));
+    let mut recorder = recorder.spawn().expect("the recorder starts");
+    thread::sleep(Duration::from_secs(3));
+    let body = json!({"model": MODEL, "prompt": CANARY, "echo": true, "max_tokens": 4, "stream": true, "user": CANARY});
+    let (code, answer) = client::ask(scene.server.address(), &format!("/v1/completions?{CANARY}"), &body.to_string());
+    assert!(code == 200 && answer.contains(CANARY), "vLLM echoes the prompt: {answer}");
+    assert!(recorder.wait().expect("the recorder ends").success());
+    scene.agent.settle();
+    let read = |name: &str| String::from_utf8_lossy(&std::fs::read(scene.folder.join(name)).expect(name)).into_owned();
+    let said = [
+        ("log", scene.agent.stderr()),
+        ("metrics", scene.agent.get("/metrics").expect("metrics")),
+        ("status", scene.agent.get("/status").expect("status")),
+        ("records", read("records.jsonl")),
+        ("tape", read("canary.tape")),
+        ("recorder's log", read("recorder")),
+    ];
+    for (what, text) in said {
+        assert!(!text.is_empty() && !text.contains(CANARY), "the canary is in the {what}");
+    }
+    assert!(read("canary.tape").contains("/v1/completions"), "the tape holds the request, without its text");
+}
+
+/// kill -9 and a new agent during load: the server does not notice, and what was joined midway is not measured.
+fn killed_under_load(scene: Scene) -> Scene {
+    let Scene { server, agent, folder } = scene;
+    let address = server.address();
+    let load = thread::spawn(move || {
+        let limit = Limit::Time(Duration::from_secs(20));
+        load::collect(&Options { streams: 8, limit, max_tokens: 256, ..Options::new(address, MODEL) })
+    });
+    thread::sleep(Duration::from_secs(5));
+    agent.kill().expect("SIGKILL");
+    thread::sleep(Duration::from_secs(1));
+    let folder = folder.join("second");
+    let mut agent = Agent::start(&folder, "").expect("a second agent");
+    agent.attached(server.pid()).expect("attached again");
+    let seen = load.join().expect("the load ends");
+    assert!(
+        seen.iter().all(|seen| seen.error.is_none() && seen.status == Some(200)),
+        "vLLM serves on without an error"
+    );
+    let scene = Scene { server, agent, folder };
+    scene.agent.settle();
+    let records = scene.agent.records().expect("records");
+    let midway = records.iter().filter(|record| record["quality"] == "joined_midway").count();
+    println!("killed and restarted: {} records of the second agent, {midway} joined midway", records.len());
+    assert!(midway >= 1, "eight streams ran when the second agent came");
+    // Those that it saw whole are right, and nothing else has latencies.
+    let complete: Vec<_> = records.iter().filter(|record| record["quality"] == "complete").cloned().collect();
+    let ids: Vec<&str> = complete.iter().filter_map(|record| record["id"].as_str()).collect();
+    let whole: Vec<_> =
+        seen.into_iter().filter(|seen| seen.id.as_deref().is_some_and(|id| ids.contains(&id))).collect();
+    assert_eq!(whole.len(), complete.len(), "every complete record is a request of the client");
+    let agreement = scene.judge("after the restart", &whole);
+    exact(&agreement);
+    plausible(&agreement);
+    let measured = scene.agent.metric("llm_time_to_first_token_seconds_count", &[]).expect("metrics");
+    assert_eq!(measured, complete.len() as f64);
+    scene
+}

@@ -1,0 +1,36 @@
+//! vLLM with TLS: clear text from OpenSSL's calls, through memory BIOs.
+
+use crate::{Scene, exact, plausible};
+use inferscope_tests::load::Seen;
+use inferscope_tests::vllm::{self, Frontend, Transport};
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn tls_at_the_python_front_end() {
+    tls("engines-tls", Frontend::Python, "");
+}
+
+/// Drives a TLS server with the Python client and compares.
+pub fn tls(name: &str, frontend: Frontend, front: &str) {
+    let options = vllm::Options { frontend, transport: Transport::Tls, ..vllm::Options::default() };
+    let scene = Scene::start(name, &options, front);
+    let agreement = scene.judge("TLS, one stream", &load(&scene, &["--streams", "1", "--requests", "60"]));
+    exact(&agreement);
+    plausible(&agreement);
+    exact(&scene.judge("TLS, 8 streams for 30 s", &load(&scene, &["--streams", "8", "--seconds", "30"])));
+    exact(&scene.judge("TLS, 8 streams, chat", &load(&scene, &["--streams", "8", "--requests", "5", "--chat"])));
+    scene.nothing_lost();
+}
+
+fn load(scene: &Scene, arguments: &[&str]) -> Vec<Seen> {
+    let out = scene.folder.join("client.jsonl");
+    let _ = std::fs::remove_file(&out);
+    let mut client = Command::new(vllm::engines().join("venv-vllm/bin/python"));
+    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/tls_load.py")).args(arguments);
+    client.args(["--max-tokens", "64", "--port", &scene.server.address().port().to_string(), "--out"]).arg(&out);
+    assert!(client.status().expect("the client starts").success(), "the TLS client fails");
+    let text = std::fs::read_to_string(&out).expect("the client's records");
+    text.lines().map(|line| Seen::from_json(&serde_json::from_str(line).expect("JSON")).expect("a record")).collect()
+}

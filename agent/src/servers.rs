@@ -167,7 +167,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn ended(&mut self, tgid: Tgid) {
         tracing::info!(pid = tgid.0, "ended");
         if self.attached.remove(&tgid).is_some() {
-            self.probes.detach(tgid);
+            // Nobody waits for it: its successor may be starting already.
+            drop(self.probes.detach([tgid]));
             (self.tell)(ProcessChange::Ended { time: clock::now(), tgid });
         }
     }
@@ -207,8 +208,6 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     }
 
     fn stop(mut self) {
-        for tgid in std::mem::take(&mut self.attached).into_keys() {
-            self.probes.detach(tgid);
-        }
+        let _ = self.probes.detach(std::mem::take(&mut self.attached).into_keys()).join();
     }
 }

@@ -60,12 +60,13 @@ pub(super) fn check(arguments: &Check) -> ExitCode {
 fn report(config: &Config) -> Report {
     let mut host = capabilities::kernel();
     host.extend(capabilities::capabilities());
-    let programs = match load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false }) {
-        Ok(kernel) => {
-            let detail =
-                format!("{} programs loaded: ring buffer, attach cookies and uprobes work", kernel.programs.len());
+    let loaded = load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false });
+    let programs = match loaded.and_then(|mut kernel| kernel.probes.load_all()) {
+        Ok(mut programs) => {
+            programs.sort_by(|a, b| a.name.cmp(&b.name));
+            let detail = format!("{} programs loaded: ring buffer and attach cookies work", programs.len());
             host.push(Finding::new("BPF", Verdict::Ok, detail));
-            kernel.programs
+            programs
         }
         Err(error) => {
             host.push(Finding::new("BPF", Verdict::Fatal, error.to_string()));

@@ -7,6 +7,8 @@ pub mod agreement;
 pub mod clock;
 pub mod load;
 pub mod openai_server;
+pub mod replay;
+pub mod unusual;
 pub mod vllm;
 
 #[path = "../../xtask/src/cache.rs"]

@@ -3,6 +3,7 @@
 //! It installs nothing: `cargo xtask setup --engines` does.
 
 use crate::cache;
+use crate::load::Seen;
 use crate::process_group::ProcessGroup;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -158,6 +159,18 @@ impl Transport {
             Transport::Tls => "on",
         }
     }
+}
+
+/// Drives a TLS server with the Python client (tests/engines/tls_load.py) and reads its records.
+pub fn tls_load(server: &VllmServer, arguments: &[&str]) -> Result<Vec<Seen>> {
+    let out = server.log.with_extension("client.jsonl");
+    let _ = fs::remove_file(&out);
+    let mut client = Command::new(engines().join("venv-vllm/bin/python"));
+    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/tls_load.py")).args(arguments);
+    client.args(["--port", &server.address.port().to_string(), "--out"]).arg(&out);
+    ensure!(client.stdout(Stdio::null()).status()?.success(), "tls_load.py fails");
+    let seen = |line: &str| Seen::from_json(&serde_json::from_str(line).ok()?);
+    fs::read_to_string(&out)?.lines().map(|line| seen(line).context("a record of tls_load.py")).collect()
 }
 
 fn health(server: SocketAddr) -> std::io::Result<String> {

@@ -3,7 +3,6 @@
 //! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
 
-mod client;
 mod python;
 mod rust;
 mod tls;

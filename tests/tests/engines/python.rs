@@ -1,8 +1,9 @@
 //! vLLM's Python front end: uvicorn on uvloop.
 
-use crate::{Scene, client, exact, plausible};
+use crate::{Scene, exact, plausible};
 use inferscope_tests::agent::Agent;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options};
+use inferscope_tests::unusual;
 use inferscope_tests::vllm::{self, MODEL};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -80,11 +81,11 @@ fn codes(scene: &Scene) {
     let before = so_far(scene);
     let address = scene.server.address();
     let (unknown, _) =
-        client::ask(address, "/v1/completions", r#"{"model":"no-such-model","prompt":"x","max_tokens":2}"#);
-    let (malformed, _) = client::ask(address, "/v1/completions", "{not json");
+        unusual::ask(address, "/v1/completions", r#"{"model":"no-such-model","prompt":"x","max_tokens":2}"#);
+    let (malformed, _) = unusual::ask(address, "/v1/completions", "{not json");
     let (too_long, _) =
-        client::ask(address, "/v1/chat/completions", r#"{"model":"tiny-llama","messages":[],"max_tokens":-1}"#);
-    let (health, _) = client::ask(address, "/tokenize", r#"{"model":"tiny-llama","prompt":"x"}"#);
+        unusual::ask(address, "/v1/chat/completions", r#"{"model":"tiny-llama","messages":[],"max_tokens":-1}"#);
+    let (health, _) = unusual::ask(address, "/tokenize", r#"{"model":"tiny-llama","prompt":"x"}"#);
     assert_eq!((unknown, health), (404, 200));
     let records = since(scene, before);
     let codes: Vec<u64> = records.iter().filter_map(|record| record["code"].as_u64()).collect();
@@ -96,7 +97,7 @@ fn codes(scene: &Scene) {
 fn a_client_that_leaves(scene: &Scene) {
     let before = so_far(scene);
     let body = r#"{"model":"tiny-llama","prompt":"the quick","max_tokens":800,"ignore_eos":true,"stream":true}"#;
-    client::leave_early(scene.server.address(), "/v1/completions", body);
+    unusual::leave_early(scene.server.address(), "/v1/completions", body);
     thread::sleep(Duration::from_secs(1));
     let records = since(scene, before);
     assert_eq!(records.len(), 1, "{records:?}");
@@ -115,12 +116,14 @@ fn a_slow_reader(scene: &Scene) {
     let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 900, "stream": true, "ignore_eos": true,
                       "logprobs": 5, "n": 8, "stream_options": {"include_usage": true}});
     let events =
-        client::read_slowly(scene.server.address(), "/v1/completions", &body.to_string(), Duration::from_secs(12));
+        unusual::read_slowly(scene.server.address(), "/v1/completions", &body.to_string(), Duration::from_secs(12));
     let records = since(scene, before);
     let [record] = records.as_slice() else { panic!("{records:?}") };
     println!("slow reader: {events} events at the client, {} at the agent", record["content_events"]);
     assert_eq!(record["content_events"].as_u64(), Some(events as u64));
     assert_eq!((&record["completion_tokens"], &record["quality"]), (&json!(7200), &json!("complete")));
+    let retried = scene.agent.metric("inferscope_events_total", &["hook=\"writev\""]).expect("metrics");
+    assert!(retried > 0.0, "the reader was slow enough for uvloop to queue and writev");
     assert_eq!(record["choices"], 8);
     // A gap between the events of each choice.
     assert_eq!(record["gaps_us"].as_array().map(Vec::len), Some(events - 8));
@@ -131,8 +134,8 @@ fn other_dialects(scene: &Scene) {
     let address = scene.server.address();
     let responses = json!({"model": MODEL, "input": "the quick", "max_output_tokens": 8, "stream": true});
     let messages = json!({"model": MODEL, "max_tokens": 8, "stream": true, "messages": [{"role": "user", "content": "the quick"}]});
-    let (first, _) = client::ask(address, "/v1/responses", &responses.to_string());
-    let (second, _) = client::ask(address, "/v1/messages", &messages.to_string());
+    let (first, _) = unusual::ask(address, "/v1/responses", &responses.to_string());
+    let (second, _) = unusual::ask(address, "/v1/messages", &messages.to_string());
     println!("/v1/responses {first}, /v1/messages {second}");
     let records = since(scene, before);
     assert_eq!(records.len(), 2, "{records:?}");
@@ -188,7 +191,7 @@ fn nothing_of_the_prompt_leaks(scene: &Scene) {
     let mut recorder = recorder.spawn().expect("the recorder starts");
     thread::sleep(Duration::from_secs(3));
     let body = json!({"model": MODEL, "prompt": CANARY, "echo": true, "max_tokens": 4, "stream": true, "user": CANARY});
-    let (code, answer) = client::ask(scene.server.address(), &format!("/v1/completions?{CANARY}"), &body.to_string());
+    let (code, answer) = unusual::ask(scene.server.address(), &format!("/v1/completions?{CANARY}"), &body.to_string());
     assert!(code == 200 && answer.contains(CANARY), "vLLM echoes the prompt: {answer}");
     assert!(recorder.wait().expect("the recorder ends").success());
     scene.agent.settle();

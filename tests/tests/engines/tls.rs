@@ -3,8 +3,6 @@
 use crate::{Scene, exact, plausible};
 use inferscope_tests::load::Seen;
 use inferscope_tests::vllm::{self, Frontend, Transport};
-use std::path::Path;
-use std::process::Command;
 
 #[test]
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
@@ -25,12 +23,5 @@ pub fn tls(name: &str, frontend: Frontend, front: &str) {
 }
 
 fn load(scene: &Scene, arguments: &[&str]) -> Vec<Seen> {
-    let out = scene.folder.join("client.jsonl");
-    let _ = std::fs::remove_file(&out);
-    let mut client = Command::new(vllm::engines().join("venv-vllm/bin/python"));
-    client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/tls_load.py")).args(arguments);
-    client.args(["--max-tokens", "64", "--port", &scene.server.address().port().to_string(), "--out"]).arg(&out);
-    assert!(client.status().expect("the client starts").success(), "the TLS client fails");
-    let text = std::fs::read_to_string(&out).expect("the client's records");
-    text.lines().map(|line| Seen::from_json(&serde_json::from_str(line).expect("JSON")).expect("a record")).collect()
+    vllm::tls_load(&scene.server, &[arguments, &["--max-tokens", "64"]].concat()).expect("the TLS client")
 }

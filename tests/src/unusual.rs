@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
 
@@ -33,9 +34,22 @@ pub fn leave_early(server: SocketAddr, path: &str, body: &str) {
     }
 }
 
+/// Makes the receive buffer as small as the kernel allows, so that the server meets back-pressure early.
+fn shrink(stream: &TcpStream) {
+    let bytes: libc::c_int = 2048;
+    let size = libc::socklen_t::try_from(size_of_val(&bytes)).expect("an int is small");
+    // SAFETY: the option's value is an int of that size, read during the call.
+    #[allow(unsafe_code, reason = "std has no receive buffer option")]
+    let result = unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, (&raw const bytes).cast(), size)
+    };
+    assert_eq!(result, 0, "SO_RCVBUF");
+}
+
 /// Reads nothing for `pause` with a small receive buffer, then everything. Returns the events that carry a choice.
 pub fn read_slowly(server: SocketAddr, path: &str, body: &str, pause: Duration) -> usize {
     let mut stream = send(server, path, body, "Connection: close\r\n");
+    shrink(&stream);
     thread::sleep(pause);
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer");

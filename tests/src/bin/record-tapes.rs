@@ -1,0 +1,122 @@
+//! Records tests/replay/*.tape anew from the real vLLM: `cargo run -p inferscope-tests --bin record-tapes -- [NAME…]`, as
+//! root. Tapes are masked. Each is replayed at once and held against what the client saw; what is then expected of them
+//! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
+
+use anyhow::{Context, Result, ensure};
+use inferscope_tests::agreement::compare;
+use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options, Seen};
+use inferscope_tests::unusual;
+use inferscope_tests::vllm::{self, Frontend, MODEL, Transport, VllmServer};
+use inferscope_tests::{agent, replay};
+use serde_json::json;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A tape's name and what happens on it.
+type Scene = (&'static str, fn(&VllmServer) -> Vec<Seen>);
+
+const PYTHON: &[Scene] = &[
+    ("vllm-completions", |server| load::collect(&few(server))),
+    ("vllm-chat", |server| load::collect(&Options { endpoint: Endpoint::Chat, ..few(server) })),
+    ("vllm-whole", |server| load::collect(&Options { delivery: Delivery::Whole, ..few(server) })),
+    ("vllm-24-streams", |server| load::collect(&Options { streams: 24, limit: Limit::Requests(1), ..few(server) })),
+    ("vllm-codes", codes),
+    ("vllm-abort", abort),
+    ("vllm-slow-reader", slow_reader),
+    ("vllm-dialects", dialects),
+];
+const TLS: &[Scene] = &[("vllm-tls", tls)];
+const RUST: &[Scene] = &[
+    ("vllm-rust-completions", |server| load::collect(&few(server))),
+    ("vllm-rust-chat", |server| load::collect(&Options { endpoint: Endpoint::Chat, ..few(server) })),
+    ("vllm-rust-whole", |server| load::collect(&Options { delivery: Delivery::Whole, ..few(server) })),
+];
+
+fn main() -> Result<()> {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let plain = vllm::Options::default();
+    record(&names, PYTHON, &plain)?;
+    record(&names, TLS, &vllm::Options { transport: Transport::Tls, ..plain.clone() })?;
+    record(&names, RUST, &vllm::Options { frontend: Frontend::Rust, ..plain })
+}
+
+fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result<()> {
+    let wanted: Vec<&Scene> =
+        scenes.iter().filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| wanted == name)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let logs = std::env::temp_dir().join("inferscope-tapes");
+    let server = VllmServer::start(options, &logs)?;
+    for (name, act) in wanted {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
+        let mut recorder = recorder(&path, &logs.join("stderr"))?;
+        let seen = act(&server);
+        thread::sleep(Duration::from_secs(1));
+        Command::new("kill").args(["-INT", &recorder.id().to_string()]).status()?;
+        ensure!(recorder.wait()?.success(), "the recorder failed");
+        let records: Vec<_> = replay::records(&path)?;
+        println!("{name}: {} records\n{}", records.len(), compare(&seen, &records));
+    }
+    Ok(())
+}
+
+/// Starts the recorder and waits until the front end is attached: the program that the kernel side names first.
+fn recorder(tape: &Path, stderr: &PathBuf) -> Result<Child> {
+    let mut command = Command::new(agent::binary());
+    command.arg("record").arg(tape).stderr(File::create(stderr)?);
+    let child = command.spawn().context("the recorder does not start")?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !std::fs::read_to_string(stderr)?.contains("probes attached") {
+        ensure!(Instant::now() < deadline, "the recorder attached nothing: {}", std::fs::read_to_string(stderr)?);
+        thread::sleep(Duration::from_millis(50));
+    }
+    // The front end may be the second process that is found.
+    thread::sleep(Duration::from_secs(1));
+    Ok(child)
+}
+
+fn few(server: &VllmServer) -> Options {
+    Options { streams: 2, limit: Limit::Requests(3), max_tokens: 24, ..Options::new(server.address(), MODEL) }
+}
+
+fn codes(server: &VllmServer) -> Vec<Seen> {
+    let address = server.address();
+    unusual::ask(address, "/v1/completions", r#"{"model":"no-such-model","prompt":"x","max_tokens":2}"#);
+    unusual::ask(address, "/v1/completions", "{not json");
+    unusual::ask(address, "/tokenize", r#"{"model":"tiny-llama","prompt":"x"}"#);
+    Vec::new()
+}
+
+fn abort(server: &VllmServer) -> Vec<Seen> {
+    let body = json!({"model": MODEL, "prompt": "the quick", "max_tokens": 800, "ignore_eos": true, "stream": true});
+    unusual::leave_early(server.address(), "/v1/completions", &body.to_string());
+    thread::sleep(Duration::from_secs(1));
+    Vec::new()
+}
+
+fn slow_reader(server: &VllmServer) -> Vec<Seen> {
+    let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 200, "stream": true,
+                      "ignore_eos": true, "n": 8, "stream_options": {"include_usage": true}});
+    let pause = Duration::from_secs(6);
+    let events = unusual::read_slowly(server.address(), "/v1/completions", &body.to_string(), pause);
+    println!("the slow reader had {events} content events");
+    Vec::new()
+}
+
+fn dialects(server: &VllmServer) -> Vec<Seen> {
+    let responses = json!({"model": MODEL, "input": "the quick", "max_output_tokens": 8, "stream": true});
+    let messages = json!({"model": MODEL, "max_tokens": 8, "stream": true,
+                          "messages": [{"role": "user", "content": "the quick"}]});
+    for (path, body) in [("/v1/responses", responses), ("/v1/messages", messages)] {
+        unusual::ask(server.address(), path, &body.to_string());
+    }
+    Vec::new()
+}
+
+fn tls(server: &VllmServer) -> Vec<Seen> {
+    vllm::tls_load(server, &["--streams", "2", "--requests", "3", "--max-tokens", "24"]).expect("the TLS client")
+}

@@ -12,7 +12,6 @@ struct Row {
     ttft: Buckets,
     itl: Buckets,
     tokens: Option<f64>,
-    tokens_per_second: Option<f64>,
 }
 
 /// The table as text.
@@ -26,21 +25,20 @@ pub fn render(samples: &[Sample]) -> String {
         return "no request has ended yet\n".into();
     }
     let mut text = format!(
-        "{:<16} {:<12} {:>8} {:>8} {:>17} {:>17} {:>8} {:>8}\n",
-        "service", "model", "requests", "errors", "TTFT p50/p95 ms", "ITL p50/p95 ms", "tokens", "tokens/s"
+        "{:<16} {:<12} {:>8} {:>8} {:>17} {:>17} {:>8}\n",
+        "service", "model", "requests", "errors", "TTFT p50/p95 ms", "ITL p50/p95 ms", "tokens"
     );
     for ((service, model), row) in rows {
         let times = |buckets: &Buckets| format!("{} / {}", milliseconds(buckets, 0.5), milliseconds(buckets, 0.95));
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{service:<16} {model:<12} {:>8} {:>8} {:>17} {:>17} {:>8} {:>8}",
+            "{service:<16} {model:<12} {:>8} {:>8} {:>17} {:>17} {:>8}",
             row.requests,
             row.errors,
             times(&row.ttft),
             times(&row.itl),
             row.tokens.map_or("-".into(), |tokens| tokens.to_string()),
-            row.tokens_per_second.map_or("-".into(), |rate| format!("{rate:.1}")),
         );
     }
     text
@@ -62,7 +60,6 @@ impl Row {
             "llm_time_to_first_token_seconds_bucket" => self.ttft.add(sample),
             "llm_inter_token_latency_seconds_bucket" => self.itl.add(sample),
             "llm_tokens_generated_total" => *self.tokens.get_or_insert(0.0) += sample.value,
-            "llm_tokens_per_second" => *self.tokens_per_second.get_or_insert(0.0) += sample.value,
             _ => {}
         }
     }
@@ -85,7 +82,7 @@ mod tests {
         ));
         let table = render(&samples);
         let words: Vec<_> = table.lines().nth(1).unwrap_or_default().split_whitespace().collect();
-        assert_eq!(words, ["a", "m", "4", "1", "15.0", "/", "19.5", "-", "/", "-", "-", "-"]);
+        assert_eq!(words, ["a", "m", "4", "1", "15.0", "/", "19.5", "-", "/", "-", "-"]);
         assert_eq!(render(&[]), "no request has ended yet\n");
     }
 }

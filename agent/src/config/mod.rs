@@ -67,7 +67,7 @@ settings! {
         /// makes metrics later, never wrong.
         poll_milliseconds: u32 = 10, must within(1..=1000);
         /// New processes are noticed at once; so often, from 1 to 3600, the agent also looks for what it missed.
-        rescan_seconds: u32 = 2, must within(1..=3600);
+        rescan_seconds: u32 = 30, must within(1..=3600);
         /// Where calls are seen: uprobes (only the servers pay), syscalls (tracepoints, for static and musl binaries),
         /// or auto: uprobes where they can be placed, else syscalls.
         source: Source = Source::Auto;

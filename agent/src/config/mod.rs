@@ -46,7 +46,7 @@ settings! {
         engines: Engines = Engines::default();
         /// Servers named by hand, for processes that no engine recognises or to rename those that one does. Each entry
         /// is {engine: vllm, argv: "text that the command line contains", service: "a name"}. Without a service the
-        /// name is derived. What is named here must work: it is an error if such a process cannot be attached to.
+        /// name is derived. Where such a process cannot be attached to, `inferscope check` exits with 1.
         servers: Servers = Servers::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();

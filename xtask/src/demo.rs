@@ -1,20 +1,23 @@
 //! `cargo xtask demo`: a server under load, the agent beside it, and a live table of what the agent measured.
 //!
-//! The numbers come from the agent's /metrics alone: the load's own are thrown away. Whatever it starts, it ends.
+//! The numbers come from the agent alone: the load's own are thrown away. Whatever it starts, it ends.
 
+use crate::get::get;
 use crate::privilege::Privilege;
 use crate::process_group::ProcessGroup;
 use crate::setup::{self, engines};
 use crate::workspace::{self, Profile};
-use crate::{build, interrupt, scrape, step};
+use crate::{build, interrupt, step};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 mod table;
+use table::Table;
 
 /// How often the table is printed.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -71,16 +74,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // Dropped in the reverse order: clients, agent, server.
     let (server_at, metrics_at) = (free_address()?, free_address()?);
     let mut server = Part::start("server", &folder, &mut arguments.engine.command(server_at)?)?;
-    server.wait_for("/health", server_at, arguments.engine.patience())?;
+    server.wait_for(arguments.engine.patience(), || get(server_at, "/health").is_ok())?;
     let config = folder.join("inferscope.yaml");
     fs::write(&config, arguments.engine.config(server_at, metrics_at))?;
+    let records = folder.join("requests.jsonl");
+    let mut log = BufReader::new(File::create(&records).and_then(|_| File::open(&records))?);
     let mut run_agent = privilege.command(&agent, &[]);
-    let mut agent = Part::start("agent", &folder, run_agent.args(["run", "--config"]).arg(&config))?;
-    agent.wait_for("/healthz", metrics_at, Duration::from_secs(20))?;
+    run_agent.args(["run", "--config"]).arg(&config).arg("--records").arg(&records);
+    let mut agent = Part::start("agent", &folder, &mut run_agent)?;
+    // Only when it is attached: else the first requests would be joined midway.
+    agent.wait_for(Duration::from_secs(20), || is_attached(metrics_at))?;
     let mut load = Part::start("load", &folder, &mut load(server_at, arguments)?)?;
 
     println!("{}", arguments.engine.announcement(arguments.streams));
-    println!("Metrics of the agent: http://{metrics_at}/metrics    (Ctrl-C ends everything)");
+    println!("Metrics of the agent: http://{metrics_at}/metrics, finished requests: {}", records.display());
+    println!("Ctrl-C ends everything.");
+    let mut table = Table::default();
     let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     loop {
         interrupt::pause(PERIOD);
@@ -90,8 +99,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for part in [&mut server, &mut agent, &mut load] {
             part.still_runs()?;
         }
-        print!("\n{}", table::render(&scrape::parse(&scrape::get(metrics_at, "/metrics")?)));
+        table.read(&mut log)?;
+        print!("\n{}", table.render());
     }
+}
+
+/// Whether the agent sees the calls of a server.
+fn is_attached(agent: SocketAddr) -> bool {
+    let status = get(agent, "/status").ok().and_then(|body| serde_json::from_str::<serde_json::Value>(&body).ok());
+    let processes = status.as_ref().and_then(|status| status.get("processes")?.as_array());
+    processes.into_iter().flatten().any(|process| process.get("state").is_some_and(|state| state == "attached"))
 }
 
 fn load(server: SocketAddr, arguments: &Arguments) -> Result<Command> {
@@ -131,13 +148,14 @@ impl Engine {
         }
     }
 
-    /// vLLM is found by itself. The demo server is none, so a rule says that it speaks like one.
+    /// vLLM is found by itself. The demo server is none, so a rule says that it speaks like one; servers that happen to
+    /// run here are left alone.
     fn config(self, server: SocketAddr, metrics: SocketAddr) -> String {
         let listen = format!("listen: \"{metrics}\"\n");
         match self {
             Engine::Vllm => listen,
             Engine::Demo => format!(
-                "{listen}servers:\n  - engine: vllm\n    argv: \"demo-server --port {}\"\n    service: demo-traffic\n",
+                "{listen}engines:\n  vllm:\n    enabled: false\nservers:\n  - engine: vllm\n    argv: \"demo-server --port {}\"\n    service: demo-traffic\n",
                 server.port()
             ),
         }
@@ -164,13 +182,13 @@ impl Part {
         Ok(Part { name, log, group })
     }
 
-    /// Waits until `path` is answered with 200.
-    fn wait_for(&mut self, path: &str, at: SocketAddr, patience: Duration) -> Result<()> {
-        println!("The {} starts on {at} (log: {}) …", self.name, self.log.display());
+    /// Waits until it is ready.
+    fn wait_for(&mut self, patience: Duration, is_ready: impl Fn() -> bool) -> Result<()> {
+        println!("The {} starts (log: {}) …", self.name, self.log.display());
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             self.still_runs()?;
-            if scrape::get(at, path).is_ok() {
+            if is_ready() {
                 return Ok(());
             }
             interrupt::pause(POLL);
@@ -178,7 +196,7 @@ impl Part {
                 bail!("interrupted");
             }
         }
-        bail!("the {} did not answer within {} s:\n{}", self.name, patience.as_secs(), self.last_words())
+        bail!("the {} was not ready within {} s:\n{}", self.name, patience.as_secs(), self.last_words())
     }
 
     fn still_runs(&mut self) -> Result<()> {

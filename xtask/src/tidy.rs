@@ -1,9 +1,12 @@
-//! Tidiness as a test: file sizes, and nothing in the repository that is true on one machine only.
+//! Tidiness as a test: file sizes, no dead links, and nothing in the repository that is true on one machine only.
 
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
+
+mod links;
 
 /// A Rust file above this is a defect.
 const RUST_LINES: usize = 600;
@@ -23,6 +26,7 @@ pub fn check() -> Result<()> {
         // Deleted but not yet committed, or not text: nothing to read.
         let Ok(text) = fs::read_to_string(workspace::root().join(name)) else { continue };
         findings.extend(judge(name, &text));
+        findings.extend(links::dead(name, &text, &|path: &Path| workspace::root().join(path).exists()));
     }
     if findings.is_empty() {
         return Ok(());

@@ -46,7 +46,7 @@ settings! {
         engines: Engines = Engines::default();
         /// Servers named by hand, for processes that no engine recognises or to rename those that one does. Each entry
         /// is {engine: vllm, argv: "text that the command line contains", service: "a name"}. Without a service the
-        /// name is derived. What is named here must work: it is an error if such a process cannot be attached to.
+        /// name is derived. Where such a process cannot be attached to, `inferscope check` exits with 1.
         servers: Servers = Servers::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();
@@ -67,7 +67,7 @@ settings! {
         /// makes metrics later, never wrong.
         poll_milliseconds: u32 = 10, must within(1..=1000);
         /// New processes are noticed at once; so often, from 1 to 3600, the agent also looks for what it missed.
-        rescan_seconds: u32 = 2, must within(1..=3600);
+        rescan_seconds: u32 = 30, must within(1..=3600);
         /// Where calls are seen: uprobes (only the servers pay), syscalls (tracepoints, for static and musl binaries),
         /// or auto: uprobes where they can be placed, else syscalls.
         source: Source = Source::Auto;

@@ -113,7 +113,7 @@ pub enum Step {
     Announce,
     /// Output for these choices: one content event.
     Output(Choices),
-    /// The server said that nothing more follows ("[DONE]", `message_stop`). The transport may go on: a client that
+    /// The server said that nothing more follows (`[DONE]`, `message_stop`). The transport may go on: a client that
     /// leaves after this was answered. A finish reason is not enough, it ends one choice of several.
     Finish,
 }
@@ -234,5 +234,23 @@ impl Operation {
     #[must_use]
     pub const fn generates(self) -> bool {
         matches!(self, Operation::TextCompletion | Operation::Chat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::fs;
+
+    const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+    #[test]
+    fn every_engine_is_documented() {
+        let document = fs::read_to_string(format!("{ROOT}/docs/engines.md")).unwrap();
+        let sections: Vec<_> = document.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let engines: Vec<_> = ENGINES.iter().map(|engine| engine.name()).collect();
+        assert_eq!(sections, engines, "docs/engines.md has one section for each engine, in their order");
     }
 }

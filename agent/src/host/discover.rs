@@ -49,6 +49,7 @@ pub struct Server {
 
 /// What discovery noticed.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // a handful of them, once in a server's life
 pub enum Change {
     /// A server's process is there.
     Started(Server),

@@ -50,8 +50,6 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
-    /// Tokens per second.
-    TokensPerSecond,
 }
 
 /// llm_request_total
@@ -115,7 +113,7 @@ pub const TOKENS_GENERATED: Metric = Metric {
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],
     help: "Generated tokens of finished requests; source=\"usage\": as the server stated in its answer, other answers are \
-           not in it",
+           not in it. Throughput is its rate()",
 };
 
 /// llm_prompt_tokens_total
@@ -136,18 +134,6 @@ pub const PROMPT_TOKENS_CACHED: Metric = Metric {
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],
     help: "Prompt tokens that came from the prefix cache, where the server stated them",
-};
-
-/// llm_tokens_per_second
-pub const TOKENS_PER_SECOND: Metric = Metric {
-    name: "llm_tokens_per_second",
-    otlp: "inferscope.llm.tokens_per_second",
-    kind: Kind::Gauge,
-    unit: Unit::TokensPerSecond,
-    labels: &["engine", "model", "service"],
-    help: "Generated tokens known to fall into the last 10 s, per second: each finished request's stated tokens spread evenly \
-           over its generation. A lower bound, because tokens of running requests are not known yet; for throughput over \
-           time use rate(llm_tokens_generated_total)",
 };
 
 /// llm_requests_running
@@ -228,8 +214,8 @@ pub const PROBE_SECONDS: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Seconds,
     labels: &["program"],
-    help: "Time that the kernel spent in a program of the agent, the trap into it excluded; absent where the kernel does not \
-           keep it (kernel.bpf_stats_enabled)",
+    help: "Time that the kernel spent in a program of the agent, the trap into it excluded; absent where the kernel refuses \
+           to count it",
 };
 
 /// inferscope_processes_attached
@@ -295,7 +281,6 @@ pub const SECTIONS: &[(&str, &[&Metric])] = &[
             &TOKENS_GENERATED,
             &PROMPT_TOKENS,
             &PROMPT_TOKENS_CACHED,
-            &TOKENS_PER_SECOND,
             &REQUESTS_RUNNING,
         ],
     ),
@@ -340,7 +325,7 @@ impl Unit {
         match self {
             Unit::Seconds => Some("seconds"),
             Unit::Bytes => Some("bytes"),
-            Unit::Count | Unit::TokensPerSecond => None,
+            Unit::Count => None,
         }
     }
 }

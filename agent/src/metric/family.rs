@@ -119,7 +119,7 @@ impl Book {
         let unit = match row.unit {
             Unit::Seconds => Some(registry::Unit::Seconds),
             Unit::Bytes => Some(registry::Unit::Bytes),
-            Unit::Count | Unit::TokensPerSecond => None,
+            Unit::Count => None,
         };
         match unit {
             Some(unit) => self.registry.register_with_unit(row.stem(), row.help, unit, family.clone()),

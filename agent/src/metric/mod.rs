@@ -10,6 +10,5 @@ mod model;
 mod sink;
 #[cfg(test)]
 mod tests;
-mod throughput;
 
 pub use sink::{Metrics, Running, SelfUsage};

@@ -10,7 +10,6 @@ use super::label::{
     Sourced, Unsupported, sanitised,
 };
 use super::model::Models;
-use super::throughput::Throughput;
 use crate::config::{Buckets, Config};
 use crate::event::Nanos;
 use crate::issue::Issue;
@@ -30,7 +29,6 @@ use std::time::Duration;
 const GRACE_NANOS: u64 = 60_000_000_000;
 
 type Seconds = Counter<f64, AtomicU64>;
-type Ratio = Gauge<f64, AtomicU64>;
 
 /// Every metric of the agent.
 pub struct Metrics {
@@ -43,7 +41,6 @@ pub struct Metrics {
     generated: Family<Sourced, Counter>,
     prompt: Family<Sourced, Counter>,
     prompt_cached: Family<Sourced, Counter>,
-    tokens_per_second: Family<Server, Ratio>,
     running: Family<Sourced, Gauge>,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
@@ -63,7 +60,6 @@ pub struct Metrics {
 struct State {
     models: Models,
     servers: BTreeMap<(&'static str, Arc<str>), Presence>,
-    throughput: BTreeMap<Server, Throughput>,
 }
 
 /// Whether a server is there.
@@ -115,7 +111,6 @@ impl Metrics {
             generated: counter(&mut book, &catalog::TOKENS_GENERATED),
             prompt: counter(&mut book, &catalog::PROMPT_TOKENS),
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
-            tokens_per_second: book.add(&catalog::TOKENS_PER_SECOND, 1, Ratio::default),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
@@ -128,11 +123,7 @@ impl Metrics {
             series: gauge(&mut book, &catalog::SERIES),
             cpu: book.add(&catalog::CPU, 1, Seconds::default),
             memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
-            state: Mutex::new(State {
-                models: Models::new(config.limits.models),
-                servers: BTreeMap::new(),
-                throughput: BTreeMap::new(),
-            }),
+            state: Mutex::new(State { models: Models::new(config.limits.models), servers: BTreeMap::new() }),
             // Last, because the fields above are registered in it.
             book,
         }
@@ -179,13 +170,6 @@ impl Metrics {
                 counter.inc_by(tokens);
             });
         }
-        let Some(tokens) = usage.completion else { return };
-        // A request that was there before the agent has no known beginning to spread its tokens from.
-        if record.quality == Quality::JoinedMidway {
-            return;
-        }
-        let (first, last) = (record.first_content.unwrap_or(record.arrival), record.last_content.unwrap_or(record.end));
-        self.state().throughput.entry(server.clone()).or_default().add(tokens, first, last);
     }
 
     /// Something could not be used as it stands.
@@ -283,26 +267,14 @@ impl Metrics {
     /// Time passed; call it about once a second.
     pub fn tick(&self, now: Nanos) {
         let mut state = self.state();
-        let State { models, servers, throughput } = &mut *state;
+        let State { models, servers } = &mut *state;
         servers.retain(|(engine, service), presence| {
             let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
             if over {
-                throughput.retain(|server, _| !(server.engine == *engine && server.service == *service));
                 models.forget(engine, service);
                 self.end_series(engine, service);
             }
             !over
-        });
-        throughput.retain(|server, throughput| {
-            let rate = throughput.rate(now);
-            match rate {
-                Some(rate) => self.tokens_per_second.with(server, |gauge| {
-                    gauge.set(rate);
-                }),
-                None => self.tokens_per_second.retain(|labels| labels != server),
-            }
-            // What was generated in the second under way counts from the next on.
-            rate.is_some() || !throughput.is_empty()
         });
     }
 
@@ -319,7 +291,6 @@ impl Metrics {
         end(&self.generated, ends);
         end(&self.prompt, ends);
         end(&self.prompt_cached, ends);
-        end(&self.tokens_per_second, ends);
         end(&self.running, ends);
     }
 

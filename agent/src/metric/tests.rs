@@ -144,7 +144,6 @@ fn document() -> String {
                 catalog::Unit::Count => "",
                 catalog::Unit::Seconds => ", s",
                 catalog::Unit::Bytes => ", By",
-                catalog::Unit::TokensPerSecond => ", {token}/s",
             };
             let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
         }
@@ -221,17 +220,6 @@ fn what_a_request_does_not_tell_is_absent() {
     let duration = ["bucket", "count", "sum"].map(|part| format!("llm_request_duration_seconds_{part}"));
     assert_eq!(names, duration.into_iter().chain(["llm_request_total".to_owned()]).collect());
     assert!(series(&metrics, "llm_request_total")[0].contains(r#"code="""#));
-}
-
-#[test]
-fn throughput_ends_when_nothing_is_known_any_more() {
-    let metrics = full();
-    // Two records of five tokens over 8.8 s, all of which lie in the last ten seconds.
-    let lines = series(&metrics, "llm_tokens_per_second");
-    let rate: f64 = lines[0].rsplit_once(' ').unwrap().1.parse().unwrap();
-    assert!((rate - 1.0).abs() < 1e-9 && lines.len() == 1, "{lines:?}");
-    metrics.tick(Nanos(119_500 * MS));
-    assert!(series(&metrics, "llm_tokens_per_second").is_empty());
 }
 
 #[test]

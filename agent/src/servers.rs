@@ -36,6 +36,8 @@ pub struct ServerState {
     pub process: status::Process,
     /// Its hooks; none for workers.
     pub hooks: Vec<status::Hook>,
+    /// The operator named it: it must work.
+    pub named: bool,
 }
 
 /// What is known of all servers, for `/status` and metrics.
@@ -186,6 +188,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     attachment: self.attachment(tgid),
                 },
                 hooks: self.probes.hooks(tgid).to_vec(),
+                named: server.named,
             }
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.discovery.servers().map(state).collect();

@@ -69,6 +69,11 @@ pub struct Agreement {
     /// The client's TTFT minus the agent's: what lies between the client's send and the server's read, plus what lies
     /// between the server's write and the client's read.
     pub ttft_difference: Spread,
+    /// The first part of it: from the client's send to the return of the server's read.
+    pub waited: Spread,
+    /// The other part: from the return of the server's write to the client's receipt. Negative where the client, woken
+    /// inside the server's write, ran before that returned.
+    pub delivered: Spread,
     /// The agent's gaps.
     pub agent_gaps: Spread,
     /// The client's gaps.
@@ -84,7 +89,8 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
     let by_id: HashMap<&str, &Value> =
         records.iter().filter_map(|record| Some((record["id"].as_str()?, record))).collect();
     let mut agreement = Agreement { requests: client.len(), ..Agreement::default() };
-    let (mut ttft, mut agent_gaps, mut client_gaps) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut waited, mut delivered) = (Vec::new(), Vec::new());
+    let (mut agent_gaps, mut client_gaps) = (Vec::new(), Vec::new());
     for seen in client {
         let id = seen.id.as_deref().unwrap_or("");
         let Some(record) = by_id.get(id) else {
@@ -109,11 +115,16 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
             let (agents, clients) = (&record["content_events"], seen.content_ns.len());
             agreement.differs(format!("{id}: {agents} content events, the client had {clients}"));
         }
-        ttft.push((first - seen.sent_ns) as f64 / 1000.0 - agents);
+        let arrival = record["arrival_ns"].as_u64().unwrap_or(0);
+        let micros = |from: u64, to: u64| (to as f64 - from as f64) / 1000.0;
+        waited.push(micros(seen.sent_ns, arrival));
+        delivered.push(micros(arrival, first) - agents);
         agent_gaps.extend(record["gaps_us"].as_array().into_iter().flatten().filter_map(Value::as_f64));
         client_gaps.extend(seen.content_ns.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1000.0));
     }
-    agreement.ttft_difference = ttft.into_iter().collect();
+    agreement.ttft_difference = waited.iter().zip(&delivered).map(|(before, behind)| before + behind).collect();
+    agreement.waited = waited.into_iter().collect();
+    agreement.delivered = delivered.into_iter().collect();
     agreement.agent_gaps = agent_gaps.into_iter().collect();
     agreement.client_gaps = client_gaps.into_iter().collect();
     agreement
@@ -133,6 +144,8 @@ impl fmt::Display for Agreement {
         if !self.ttft_difference.is_empty() {
             writeln!(to, "  same number of content events {}", self.same_events)?;
             writeln!(to, "  TTFT, client - agent (us)   {}", self.ttft_difference)?;
+            writeln!(to, "    send to the server's read {}", self.waited)?;
+            writeln!(to, "    its write to the receipt  {}", self.delivered)?;
             writeln!(to, "  ITL, client (us)            {}", self.client_gaps)?;
             writeln!(to, "  ITL, agent (us)             {}", self.agent_gaps)?;
         }

@@ -10,7 +10,8 @@ use crate::live::{Arrived, Live};
 use crate::log::Log;
 use crate::metric::Metrics;
 use crate::pipeline::Pipeline;
-use crate::status;
+use crate::servers::ServerState;
+use crate::status::{self, Attachment};
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -134,6 +135,7 @@ impl Daemon<'_> {
         let programs: Vec<(&str, Duration)> = times.iter().map(|(name, time)| (name.as_str(), *time)).collect();
         self.metrics.programs(&programs);
         let known = self.live.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.exposed.set_health(health(&known));
         let uptime = self.started.elapsed();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let status = status::Status {
@@ -176,6 +178,21 @@ impl Daemon<'_> {
         let Daemon { live, mut pipeline, metrics, .. } = self;
         live.stop(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
+    }
+}
+
+/// A server that the operator named must be seen; one that was found by itself is only reported.
+fn health(known: &[ServerState]) -> Health {
+    let unseen = known.iter().filter(|server| server.named).find_map(|server| match &server.process.attachment {
+        Attachment::Unsupported { explanation, .. } => Some((&server.process, explanation)),
+        Attachment::Attached | Attachment::NotNeeded => None,
+    });
+    match unseen {
+        Some((process, why)) => {
+            let status::Process { service, tgid, .. } = process;
+            Health::Failing(format!("The configured server {service} (process {tgid}) cannot be seen: {why}"))
+        }
+        None => Health::Working,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Server {
     pub matched: Match,
     /// Label value.
     pub service: String,
+    /// The operator named it: it must work.
+    pub named: bool,
 }
 
 /// What discovery noticed.
@@ -157,20 +159,29 @@ impl Discovery {
         if process.argv.is_empty() {
             return;
         }
-        let Some((engine, matched, service)) = judge(&process, &self.enabled, &self.rules) else { return };
-        let server = Server { process, start, engine, matched, service };
+        let Some(verdict) = judge(&process, &self.enabled, &self.rules) else { return };
+        let Verdict { engine, matched, service, named } = verdict;
+        let server = Server { process, start, engine, matched, service, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
     }
 }
 
+/// Whose a process is.
+pub struct Verdict {
+    /// The engine.
+    pub engine: &'static dyn Engine,
+    /// How it was recognised, and what it does.
+    pub matched: Match,
+    /// Label value.
+    pub service: String,
+    /// A rule named it.
+    pub named: bool,
+}
+
 /// Which engine's a process is. A rule wins over an engine's own judgement. Pure.
 #[must_use]
-pub fn judge(
-    process: &Process,
-    enabled: &[&'static dyn Engine],
-    rules: &[Rule],
-) -> Option<(&'static dyn Engine, Match, String)> {
+pub fn judge(process: &Process, enabled: &[&'static dyn Engine], rules: &[Rule]) -> Option<Verdict> {
     let line = process.argv.join(" ");
     let rule = rules.iter().find(|rule| !rule.argv.is_empty() && line.contains(&rule.argv));
     let own = enabled.iter().find_map(|engine| Some((*engine, engine.matches(process)?)));
@@ -189,5 +200,73 @@ pub fn judge(
         (None, own) => own?,
     };
     let service = rule.and_then(|rule| rule.service.clone()).or_else(|| matched.service.clone());
-    Some((engine, matched, service.unwrap_or_else(|| engine.name().to_owned())))
+    let service = service.unwrap_or_else(|| engine.name().to_owned());
+    Some(Verdict { engine, matched, service, named: rule.is_some() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::ENGINES;
+
+    fn process(argv: &[&str]) -> Process {
+        Process { argv: argv.iter().map(|arg| (*arg).to_owned()).collect(), ..Process::default() }
+    }
+
+    fn rule(argv: &str) -> Rule {
+        Rule { engine: "vllm".to_owned(), argv: argv.to_owned(), service: Some("mine".to_owned()) }
+    }
+
+    #[test]
+    fn an_engine_recognises_its_own() {
+        let found = judge(&process(&["/venv/bin/vllm", "serve", "m", "--port", "81"]), ENGINES, &[]).unwrap();
+        assert_eq!((found.engine.name(), found.service.as_str(), found.named), ("vllm", "vllm:81", false));
+        assert!(judge(&process(&["nginx"]), ENGINES, &[]).is_none());
+    }
+
+    #[test]
+    fn a_rule_names_what_no_engine_recognises_and_renames_what_one_does() {
+        let found = judge(&process(&["/opt/wrapper", "--model", "m"]), ENGINES, &[rule("wrapper --model")]).unwrap();
+        assert_eq!((found.service.as_str(), found.matched.role, found.named), ("mine", Role::Frontend, true));
+        let found = judge(&process(&["vllm", "serve", "m"]), ENGINES, &[rule("serve m")]).unwrap();
+        assert_eq!((found.service.as_str(), found.named), ("mine", true));
+        assert!(found.matched.evidence.contains("argv contains `vllm serve`"), "{}", found.matched.evidence);
+        let renamed = process(&["VLLM::EngineCore   "]);
+        let found = judge(&renamed, ENGINES, &[rule("VLLM::EngineCore")]).unwrap();
+        assert_eq!(found.matched.role, Role::Worker, "a renamed worker stays a worker");
+        assert!(judge(&process(&["anything"]), ENGINES, &[rule("")]).is_none(), "an empty text names nobody");
+    }
+
+    #[test]
+    fn a_process_that_ends_is_noticed() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let rule = Rule { argv: "sleep 60".to_owned(), ..rule("") };
+        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600));
+        let now = Instant::now();
+        let tgid = Tgid(child.id());
+        let started = |changes: Vec<Change>| {
+            changes.iter().any(|change| matches!(change, Change::Started(server) if server.process.tgid == tgid))
+        };
+        assert!(started(discovery.turn(now)));
+        assert!(!started(discovery.turn(now)), "it is found once");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let ended = discovery.turn(now);
+        assert!(ended.iter().any(|change| matches!(change, Change::Ended(gone) if *gone == tgid)));
+    }
+
+    #[test]
+    fn a_new_process_is_looked_at_several_times() {
+        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600));
+        let now = Instant::now();
+        discovery.turn(now);
+        discovery.due.clear();
+        discovery.noticed(Tgid(u32::MAX), now);
+        for after in LOOKS {
+            assert_eq!(discovery.next_due(), now + after);
+            discovery.turn(now + after);
+        }
+        assert_eq!(discovery.next_due(), now + Duration::from_secs(3600));
+    }
 }

@@ -41,17 +41,19 @@ mod tests {
 
     #[test]
     fn dead_links_and_citations_are_found() {
-        let exists =
-            |path: &Path| ["docs/a.md", "README.md", "docs/../README.md"].iter().any(|known| Path::new(known) == path);
+        let known = ["D/a.md", "README.md", "D/../README.md"].map(|path| path.replace("D/", DOCUMENTS));
+        let exists = |path: &Path| known.iter().any(|known| Path::new(known) == path);
         for (name, text, expected) in [
-            ("README.md", "see [a](docs/a.md#part), [b](https://example.org/b) and [c](#here)", 0),
-            ("README.md", "see [a](gone.md) and `docs/gone.md`.", 2),
-            ("docs/a.md", "[back](../README.md)", 0),
-            ("docs/a.md", "[back](README.md)", 1),
-            ("src/lib.rs", "//! As measured: docs/a.md. [x](y)", 0),
-            ("src/lib.rs", "//! As measured (docs/gone.md), docs/folder, docs/….md", 1),
+            ("README.md", "see [a](D/a.md#part), [b](https://example.org/b) and [c](#here)", 0),
+            ("README.md", "see [a](gone.md) and `D/gone.md`.", 2),
+            ("D/a.md", "[back](../README.md)", 0),
+            ("D/a.md", "[back](README.md)", 1),
+            ("src/lib.rs", "//! As measured: D/a.md. [x](y)", 0),
+            ("src/lib.rs", "//! As measured (D/gone.md), D/folder, D/….md", 1),
         ] {
-            assert_eq!(dead(name, text, &exists).len(), expected, "{text}");
+            // Written so that this file passes its own check.
+            let text = text.replace("D/", DOCUMENTS);
+            assert_eq!(dead(&name.replace("D/", DOCUMENTS), &text, &exists).len(), expected, "{text}");
         }
     }
 }

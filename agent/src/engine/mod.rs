@@ -253,4 +253,14 @@ mod tests {
         let engines: Vec<_> = ENGINES.iter().map(|engine| engine.name()).collect();
         assert_eq!(sections, engines, "docs/engines.md has one section for each engine, in their order");
     }
+
+    #[test]
+    fn every_engine_has_a_tape() {
+        let tapes = fs::read_dir(format!("{ROOT}/tests/replay")).into_iter().flatten();
+        let tapes: Vec<_> = tapes.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        for engine in ENGINES.iter().map(|engine| engine.name()) {
+            let is_its = |tape: &&String| tape.starts_with(&format!("{engine}-")) && tape.ends_with(".tape");
+            assert!(tapes.iter().any(|tape| is_its(&tape)), "record one: tests/replay/{engine}-*.tape");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! vLLM's Python front end: uvicorn on uvloop.
 
-use crate::{Scene, exact, plausible};
+use crate::{Scene, descendant, exact, plausible};
 use inferscope_tests::agent::Agent;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options};
 use inferscope_tests::unusual;
@@ -27,6 +27,7 @@ fn the_python_front_end() {
     nothing_of_the_prompt_leaks(&scene);
     scene = killed_under_load(scene);
     scene.nothing_lost();
+    an_engine_that_dies(&scene);
 }
 
 fn options(scene: &Scene, streams: u32, limit: Limit) -> Options {
@@ -215,7 +216,8 @@ fn killed_under_load(scene: Scene) -> Scene {
     let Scene { server, agent, folder } = scene;
     let address = server.address();
     let load = thread::spawn(move || {
-        let limit = Limit::Time(Duration::from_secs(20));
+        // Taking the probes of a killed agent off takes the kernel some seconds, and so may the verifier.
+        let limit = Limit::Time(Duration::from_secs(40));
         load::collect(&Options { streams: 8, limit, max_tokens: 256, ..Options::new(address, MODEL) })
     });
     thread::sleep(Duration::from_secs(5));
@@ -247,4 +249,25 @@ fn killed_under_load(scene: Scene) -> Scene {
     let measured = scene.agent.metric("llm_time_to_first_token_seconds_count", &[]).expect("metrics");
     assert_eq!(measured, complete.len() as f64);
     scene
+}
+
+/// The engine dies under a request: vLLM answers 500, and that is on record.
+fn an_engine_that_dies(scene: &Scene) {
+    let before = so_far(scene);
+    let address = scene.server.address();
+    let request = thread::spawn(move || {
+        let body = r#"{"model":"tiny-llama","prompt":"the quick","max_tokens":900,"ignore_eos":true}"#;
+        unusual::ask(address, "/v1/completions", body)
+    });
+    thread::sleep(Duration::from_millis(500));
+    let engine = descendant(&scene.server, "VLLM::EngineCor");
+    assert!(Command::new("kill").args(["-9", &engine.to_string()]).status().expect("kill").success());
+    let (code, _) = request.join().expect("vLLM answers");
+    assert_eq!(code, 500);
+    let records = since(scene, before);
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(
+        (&record["code"], &record["status"], &record["quality"]),
+        (&json!(500), &json!("error"), &json!("complete"))
+    );
 }

@@ -7,7 +7,7 @@ use crate::{
     socket, sys,
 };
 use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
-use inferscope_ebpf::{Cookie, SOURCE_SYSCALLS};
+use inferscope_ebpf::{Cookie, SOURCE_SYSCALLS, Shape};
 
 /// syscalls/sys_enter_*: common fields (8 bytes), int __syscall_nr, six arguments from 16. The same on every kernel and
 /// architecture (kernel/trace/trace_syscalls.c, struct syscall_trace_enter).
@@ -38,9 +38,22 @@ pub fn syscall_exit(ctx: TracePointContext) -> u32 {
     }
     // SAFETY: as above.
     let Ok(result) = (unsafe { ctx.read_at::<i64>(RESULT) }) else { return 0 };
-    let Some((cookie, arguments)) = call::leave(Layer::Socket) else { return 0 };
-    socket::finished(cookie, arguments, result);
+    match call::leave(Layer::Socket) {
+        Some((cookie, arguments)) => socket::finished(cookie, arguments, result),
+        None => accepted(&ctx, result),
+    }
     0
+}
+
+/// A thread that waited for a client when the agent came: its entry was not seen, and accept needs no arguments.
+#[inline(always)]
+fn accepted(ctx: &TracePointContext, result: i64) {
+    // SAFETY: syscalls/sys_exit_* has the number where sys_enter_* has it.
+    let Ok(number) = (unsafe { ctx.read_at::<u32>(NUMBER) }) else { return };
+    let Some(cookie) = SYSCALLS.get(number).map(|cookie| Cookie(*cookie)) else { return };
+    if cookie.is(Shape::Opens) {
+        socket::finished(cookie, [0; 4], result);
+    }
 }
 
 #[inline(always)]

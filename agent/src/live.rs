@@ -102,7 +102,7 @@ impl Live {
                 }
             }
         }
-        self.drain(each);
+        self.drain(BATCH, each);
         if tokio::time::Instant::now() >= self.next_tick {
             self.next_tick += TICK;
             each(Arrived::Input(Input::Tick(clock::now())));
@@ -112,14 +112,19 @@ impl Live {
         }
     }
 
+    /// Hands out what is left, before [`Live::stop`].
+    pub fn rest(&mut self, each: &mut dyn FnMut(Arrived)) {
+        self.drain(usize::MAX, each);
+    }
+
     /// A process that starts is made known before its events, one that ends behind them.
-    fn drain(&mut self, each: &mut dyn FnMut(Arrived)) {
+    fn drain(&mut self, limit: usize, each: &mut dyn FnMut(Arrived)) {
         let (started, ended): (Vec<_>, Vec<_>) =
             self.changes.try_iter().partition(|change| matches!(change, ProcessChange::Started { .. }));
         for change in started {
             each(Arrived::Input(Input::Process(change)));
         }
-        let mut left = BATCH;
+        let mut left = limit;
         while let Some(captured) = self.capture.next() {
             match captured {
                 Captured::Event(event) => each(Arrived::Input(Input::Kernel(event))),
@@ -151,13 +156,12 @@ impl Live {
         self.capture.counts()
     }
 
-    /// Takes every probe off, and hands out what was captured until then.
-    pub fn stop(mut self, each: &mut dyn FnMut(Arrived)) {
+    /// Takes every probe off, which takes the kernel some seconds where there are many.
+    pub fn stop(mut self) {
         let _ = self.notices.send(Notice::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        self.drain(each);
     }
 }
 

@@ -77,12 +77,11 @@ async fn tape(arguments: &Record, config: &Config) -> anyhow::Result<Written> {
         }
         batch.drain(..).for_each(|arrived| write(arrived, Some(&live)));
     }
-    live.stop(&mut |arrived| write(arrived, None));
-    match failure {
+    live.rest(&mut |arrived| write(arrived, None));
+    let written = match failure {
         Some(error) => Err(anyhow::anyhow!("cannot write {path}: {error}")),
-        None => {
-            writer.flush()?;
-            Ok(writer.written())
-        }
-    }
+        None => writer.flush().map(|()| writer.written()).map_err(Into::into),
+    };
+    live.stop();
+    written
 }

@@ -173,11 +173,13 @@ impl Daemon<'_> {
         self.config.log = new.log;
     }
 
-    /// Detaches, and lets the requests under way end as truncated, so that every one of them is counted.
+    /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
+    /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { live, mut pipeline, metrics, .. } = self;
-        live.stop(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
+        let Daemon { mut live, mut pipeline, metrics, .. } = self;
+        live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
+        live.stop();
     }
 }
 

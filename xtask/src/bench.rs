@@ -6,7 +6,7 @@ use crate::{setup, step};
 use anyhow::Result;
 
 /// Package and bench target of every measurement.
-const BENCHES: &[(&str, &str)] = &[];
+const BENCHES: &[(&str, &str)] = &[("inferscope", "probe-cost")];
 
 /// Options of `bench`.
 #[derive(clap::Args)]

@@ -139,6 +139,21 @@ impl Probes {
         Ok(grown)
     }
 
+    /// Attaches one probe, which stays until the link is dropped. Nothing else of the process is touched.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn attach_probe(&mut self, tgid: Tgid, path: &Path, probe: Probe) -> Result<UProbeLink, AttachError> {
+        let pid = NonZeroU32::new(tgid.0).ok_or_else(|| AttachError::Program("there is no process 0".to_owned()))?;
+        let point = UProbeAttachPoint {
+            location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
+            cookie: Some(probe.cookie),
+        };
+        let program = self.program::<UProbe>(probe.program)?;
+        let link = program.attach(point, path, UProbeScope::OneProcess(pid));
+        link.and_then(|link| program.take_link(link)).map_err(|error| AttachError::Program(with_causes(&error)))
+    }
+
     /// Takes every probe off these processes and forgets their connections. In a thread of its own: the kernel waits for
     /// every probe until no processor is inside it, one probe after the other (up to 80 ms each on a busy machine).
     pub fn detach(&mut self, processes: impl IntoIterator<Item = Tgid>) -> JoinHandle<()> {
@@ -191,7 +206,7 @@ impl Probes {
                 if !attachment.probes.insert((file.clone(), *probe)) {
                     continue;
                 }
-                match self.uprobe(tgid, &path, *probe) {
+                match self.attach_probe(tgid, &path, *probe) {
                     Ok(link) => attachment.links.push(link),
                     Err(error) => state = HookState::Failed { error: error.to_string() },
                 }
@@ -201,17 +216,6 @@ impl Probes {
             }
             attachment.hooks.push(planned.status(tgid, file, state));
         }
-    }
-
-    fn uprobe(&mut self, tgid: Tgid, path: &Path, probe: Probe) -> Result<UProbeLink, AttachError> {
-        let pid = NonZeroU32::new(tgid.0).ok_or_else(|| AttachError::Program("there is no process 0".to_owned()))?;
-        let point = UProbeAttachPoint {
-            location: UProbeAttachLocation::AbsoluteOffset(probe.offset),
-            cookie: Some(probe.cookie),
-        };
-        let program = self.program::<UProbe>(probe.program)?;
-        let link = program.attach(point, path, UProbeScope::OneProcess(pid));
-        link.and_then(|link| program.take_link(link)).map_err(|error| AttachError::Program(with_causes(&error)))
     }
 
     fn tracepoint(&mut self, program: &str, category: &str, point: &str) -> Result<(), AttachError> {

@@ -14,4 +14,4 @@ pub mod vllm;
 #[path = "../../xtask/src/cache.rs"]
 mod cache;
 #[path = "../../xtask/src/process_group.rs"]
-mod process_group;
+pub mod process_group;

@@ -1,0 +1,21 @@
+//! What the agent does with a configuration that is wrong.
+
+use crate::agent::Folder;
+use inferscope_tests::agent::binary;
+use std::fs;
+use std::process::Command;
+
+#[test]
+#[ignore = "needs root"]
+fn every_problem_is_said_at_once_and_nothing_starts() {
+    let folder = Folder::new();
+    let path = folder.path("wrong.yaml");
+    fs::write(&path, "lisen: x\ncapture:\n  ring_bytes: 1000\n  source: magic\nlimits: {models: none}\n")
+        .expect("ours");
+    let output = Command::new(binary()).args(["run", "--config"]).arg(&path).output().expect("the agent starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for problem in ["lisen", "ring_bytes", "source", "models"] {
+        assert!(said.contains(problem), "nothing about {problem}: {said}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Real programs in the real kernel against small servers of our own: what the agent says must equal what the servers'
+//! clients saw.
+//!
+//! `cargo xtask test` runs these as root, one after the other. Nothing here judges a latency more finely than a busy
+//! machine allows: that is done in docs/journal.
+
+mod agent;
+mod client;
+mod configuration;
+mod expect;
+mod life;
+mod privacy;
+mod requests;
+mod server;
+mod transport;

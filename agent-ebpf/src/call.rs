@@ -2,7 +2,7 @@
 
 use crate::{
     emit,
-    maps::{CALLS, CONNS, CallArguments, CallKey},
+    maps::{CALLS, CONNS, CallArguments, CallKey, STARTED},
     sys,
 };
 use inferscope_ebpf::{Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_OFF};
@@ -16,24 +16,55 @@ pub enum Layer {
     Tls = 1,
 }
 
+/// A call that has returned.
+#[derive(Clone, Copy)]
+pub struct Call {
+    pub cookie: Cookie,
+    pub arguments: [u64; 4],
+    /// When it began, 0 where that was not seen.
+    pub began: u64,
+}
+
 /// Remembers a call until [`leave`].
 #[inline(always)]
 pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
     emit::hit(cookie.hook());
     let key = CallKey { thread: sys::thread(), tls: layer as u64 };
-    if CALLS.insert(key, CallArguments { cookie: cookie.0, arguments }, 0).is_err() {
+    if CALLS.insert(key, CallArguments { cookie: cookie.0, time: sys::now(), arguments }, 0).is_err() {
         emit::lost(cookie.hook(), Loss::CallsFull);
     }
 }
 
 /// The call that this thread entered last, if any.
 #[inline(always)]
-pub fn leave(layer: Layer) -> Option<(Cookie, [u64; 4])> {
+pub fn leave(layer: Layer) -> Option<Call> {
     let key = CallKey { thread: sys::thread(), tls: layer as u64 };
     // SAFETY: the entry belongs to the running thread, which is here and not removing it elsewhere.
-    let CallArguments { cookie, arguments } = *unsafe { CALLS.get(key) }?;
+    let CallArguments { cookie, time, arguments } = *unsafe { CALLS.get(key) }?;
     let _ = CALLS.remove(key);
-    Some((Cookie(cookie), arguments))
+    Some(Call { cookie: Cookie(cookie), arguments, began: time })
+}
+
+/// This thread begins a write whose arguments and result are seen behind its system call.
+#[inline(always)]
+pub fn begin() {
+    let thread = sys::thread();
+    match STARTED.get_ptr_mut(thread) {
+        // SAFETY: the entry is this thread's own.
+        Some(started) => unsafe { *started = sys::now() },
+        // Fails where memory is short: the write is then stamped when it returns.
+        None => drop(STARTED.insert(thread, sys::now(), 0)),
+    }
+}
+
+/// When this thread began the write that it is in, or 0.
+#[inline(always)]
+pub fn began() -> u64 {
+    match STARTED.get_ptr_mut(sys::thread()) {
+        // SAFETY: as above. Taken out, so that a write whose beginning was missed is not given an older one's.
+        Some(started) => unsafe { core::mem::replace(&mut *started, 0) },
+        None => 0,
+    }
 }
 
 /// A connection begins.
@@ -60,10 +91,15 @@ pub fn closed(cookie: Cookie, layer: Layer, id: u64) {
 
 /// A call moved `result` bytes at `at` (a buffer, or what the cookie's shape says), met the end of the stream (0) or
 /// failed (`-errno`).
+///
+/// A read is stamped when it returned: only then are its bytes with the process. A write is stamped when it began: a
+/// client that it wakes may run before it returns, and would have received what had not left.
 #[inline(always)]
-pub fn moved(cookie: Cookie, layer: Layer, id: u64, result: i64, at: u64, count: u64) {
+pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64) {
+    let Call { cookie, began, .. } = call;
     let key = conn_id(layer, id);
-    let time = sys::now();
+    let now = sys::now();
+    let time = if cookie.direction() == 1 && began != 0 { began } else { now };
     let Some(conn) = connection(cookie, layer, &key, time, result) else { return };
     // SAFETY: map values stay readable for the program's run. Two threads that use one connection at the same moment
     // could mix up its positions; user space would see the overlap and say so.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use inferscope_ebpf::{Conn, ConnId, Counts, HOOK_SLOTS};
 
@@ -24,6 +24,11 @@ pub static CONNS: HashMap<ConnId, Conn> = HashMap::with_max_entries(65_536, NO_P
 /// Calls between their entry and their exit.
 #[map]
 pub static CALLS: HashMap<CallKey, CallArguments> = HashMap::with_max_entries(16_384, NO_PREALLOC);
+
+/// When each thread began the write that it is in, 0 where it is in none. An entry lives as long as its thread, so that a
+/// write changes it in place and allocates nothing.
+#[map]
+pub static STARTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Cookie of each syscall number, for the syscall tracepoints; 0 elsewhere. Numbers differ by architecture, so the
 /// loader fills it.
@@ -47,6 +52,7 @@ pub struct CallKey {
 #[derive(Clone, Copy)]
 pub struct CallArguments {
     pub cookie: u64,
+    pub time: u64,
     pub arguments: [u64; 4],
 }
 

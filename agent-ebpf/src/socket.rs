@@ -2,7 +2,7 @@
 //! and result at once), at entry and return, or at entry and the shared exit of glibc 2.41's cancellable calls.
 
 use crate::{
-    call::{self, Layer},
+    call::{self, Call, Layer},
     emit,
     maps::SYS_CLOSE,
     sys,
@@ -13,7 +13,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::debug;
-use inferscope_ebpf::{Cookie, Shape};
+use inferscope_ebpf::Shape;
 
 /// Behind the `syscall` instruction: the argument registers are untouched and the result is the kernel's own.
 #[uprobe]
@@ -24,7 +24,15 @@ pub fn socket_whole(ctx: ProbeContext) -> u32 {
     if cookie.is(Shape::Opens) {
         debug!(&ctx, "accept: result {}", result);
     }
-    finished(cookie, arguments(&ctx), result);
+    let began = if cookie.direction() == 1 { call::began() } else { 0 };
+    finished(Call { cookie, arguments: arguments(&ctx), began }, result);
+    0
+}
+
+/// Where a write begins that [`socket_whole`] sees the end of.
+#[uprobe]
+pub fn socket_start(_: ProbeContext) -> u32 {
+    call::begin();
     0
 }
 
@@ -38,11 +46,11 @@ pub fn socket_enter(ctx: ProbeContext) -> u32 {
 /// Return of a libc function: -1 hides the reason in errno.
 #[uretprobe]
 pub fn socket_return(ctx: RetProbeContext) -> u32 {
-    let Some((cookie, arguments)) = call::leave(Layer::Socket) else { return 0 };
+    let Some(call) = call::leave(Layer::Socket) else { return 0 };
     let result = ctx.ret::<u64>() as i64;
     // Most such failures are EAGAIN; a connection that broke is closed soon, and that is seen.
     if result >= 0 {
-        finished(cookie, arguments, result);
+        finished(call, result);
     }
     0
 }
@@ -50,8 +58,8 @@ pub fn socket_return(ctx: RetProbeContext) -> u32 {
 /// The shared exit of cancellable system calls: the raw result.
 #[uprobe]
 pub fn socket_exit(ctx: ProbeContext) -> u32 {
-    let Some((cookie, arguments)) = call::leave(Layer::Socket) else { return 0 };
-    finished(cookie, arguments, RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64);
+    let Some(call) = call::leave(Layer::Socket) else { return 0 };
+    finished(call, RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64);
     0
 }
 
@@ -71,7 +79,8 @@ pub fn socket_close(ctx: ProbeContext) -> u32 {
 
 /// What a finished socket call means; also for the syscall tracepoints.
 #[inline(always)]
-pub fn finished(cookie: Cookie, [fd, mut at, mut count, _]: [u64; 4], result: i64) {
+pub fn finished(call: Call, result: i64) {
+    let Call { cookie, arguments: [fd, mut at, mut count, _], .. } = call;
     if cookie.is(Shape::Opens) {
         if result >= 0 {
             call::opened(cookie, Layer::Socket, descriptor(result as u64));
@@ -86,7 +95,7 @@ pub fn finished(cookie: Cookie, [fd, mut at, mut count, _]: [u64; 4], result: i6
         let Some(vectors) = sys::read_user::<[u64; 2]>(at + 16) else { return };
         [at, count] = vectors;
     }
-    call::moved(cookie, Layer::Socket, descriptor(fd), result, at, count);
+    call::moved(call, Layer::Socket, descriptor(fd), result, at, count);
 }
 
 /// Descriptors are ints: the upper half of the register is noise.

@@ -2,7 +2,7 @@
 //! thread group. Every process on the host pays a little for them, so they are attached only while one is needed.
 
 use crate::{
-    call::{self, Layer},
+    call::{self, Call, Layer},
     maps::{SYSCALLS, TRACED},
     socket, sys,
 };
@@ -39,7 +39,7 @@ pub fn syscall_exit(ctx: TracePointContext) -> u32 {
     // SAFETY: as above.
     let Ok(result) = (unsafe { ctx.read_at::<i64>(RESULT) }) else { return 0 };
     match call::leave(Layer::Socket) {
-        Some((cookie, arguments)) => socket::finished(cookie, arguments, result),
+        Some(call) => socket::finished(call, result),
         None => accepted(&ctx, result),
     }
     0
@@ -52,7 +52,7 @@ fn accepted(ctx: &TracePointContext, result: i64) {
     let Ok(number) = (unsafe { ctx.read_at::<u32>(NUMBER) }) else { return };
     let Some(cookie) = SYSCALLS.get(number).map(|cookie| Cookie(*cookie)) else { return };
     if cookie.is(Shape::Opens) {
-        socket::finished(cookie, [0; 4], result);
+        socket::finished(Call { cookie, arguments: [0; 4], began: 0 }, result);
     }
 }
 

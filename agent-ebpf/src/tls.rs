@@ -21,16 +21,17 @@ pub fn tls_enter(ctx: ProbeContext) -> u32 {
 /// Their return.
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
-    let Some((cookie, [ssl, buffer, _, count])) = call::leave(Layer::Tls) else { return 0 };
+    let Some(call) = call::leave(Layer::Tls) else { return 0 };
+    let [ssl, buffer, _, count] = call.arguments;
     let mut result = ctx.ret::<u64>() as i32 as i64;
-    if result > 0 && cookie.is(Shape::Counted) {
+    if result > 0 && call.cookie.is(Shape::Counted) {
         // The _ex forms return 1 and store a size_t.
         let Some(count) = sys::read_user::<u64>(count) else { return 0 };
         result = count as i64;
     }
     // Failures mostly mean that more cipher text is wanted; the end of a connection is its SSL_free.
     if result > 0 {
-        call::moved(cookie, Layer::Tls, ssl, result, buffer, 0);
+        call::moved(call, Layer::Tls, ssl, result, buffer, 0);
     }
     0
 }

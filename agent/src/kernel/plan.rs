@@ -2,11 +2,11 @@
 //! ELF files; attaches nothing, so `inferscope check` can show it without touching the process.
 
 use super::elf::Image;
-use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placement, Wants};
+use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placement, Price, Wants};
 use crate::engine::{Library, Target};
 use crate::event::Tgid;
 use crate::status::{self, HookState};
-use inferscope_ebpf::{Cookie, Hook};
+use inferscope_ebpf::{Action, Cookie, Hook};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -158,17 +158,38 @@ pub fn plan(path: &Path, target: &Target) -> Result<Vec<Planned>, PlanError> {
     let place = |hook: Hook| {
         let symbol = image.symbol(hook.name())?;
         let function = Function { address: symbol.address, code: image.code(&symbol), follow: &follow };
-        Some((hook, symbol.address, placement::place(image.machine(), &function, &Contract::of(hook)?)))
+        let placed = placement::place(image.machine(), &function, &Contract::of(hook)?);
+        Some((hook, symbol.address, placed, start(&image, &function, hook)))
     };
     let placed: Vec<_> = target.hooks.iter().filter_map(|hook| place(*hook)).collect();
-    let own: BTreeSet<u64> = placed.iter().map(|(_, address, _)| *address).collect();
+    let own: BTreeSet<u64> = placed.iter().map(|(_, address, ..)| *address).collect();
     // A function that only jumps on to another probed one would count each call twice.
     let twice = |placed: &Placed| placed.passes_to.is_some_and(|to| own.contains(&to));
-    let planned = placed.into_iter().filter(|(_, _, placed)| !twice(placed)).filter_map(|(hook, address, placed)| {
-        let probes = probes(hook, address, &placed.placement, &image)?;
+    let planned = placed.into_iter().filter(|(_, _, placed, _)| !twice(placed));
+    let planned = planned.filter_map(|(hook, address, mut placed, start)| {
+        let mut probes = probes(hook, address, &placed.placement, &image)?;
+        if let (Placement::BehindSyscall { .. }, Some(start)) = (&placed.placement, start) {
+            let offset = image.file_offset(start)?;
+            probes.insert(0, Probe { program: "socket_start", offset, cookie: Cookie::of(hook).0 });
+            placed.reason = format!("{}, stamped where it begins", placed.reason);
+            placed.price = Price::TwoTraps;
+        }
         Some(Planned { hook, placed, probes })
     });
     Ok(planned.collect())
+}
+
+/// Where a write can be stamped cheaply before it acts. Behind its system call is too late: a client that the write wakes
+/// may run first, and would have received what had not left.
+fn start(image: &Image<'_>, function: &Function<'_>, hook: Hook) -> Option<u64> {
+    if hook.action() != Action::Write || hook.is_tls() {
+        return None;
+    }
+    let contract = Contract { wants: Wants::ArgumentsOnly, ..Contract::of(hook)? };
+    match placement::place(image.machine(), function, &contract).placement {
+        Placement::EmulatedEntry { enter } => Some(enter),
+        _ => None,
+    }
 }
 
 /// The programs of a placement.

@@ -191,7 +191,8 @@ pub const FLAG_MIDWAY: u16 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// CLOCK_MONOTONIC in nanoseconds (`bpf_ktime_get_ns`) when the call returned.
+    /// CLOCK_MONOTONIC in nanoseconds (`bpf_ktime_get_ns`): when a read returned, when a write began (where that could
+    /// not be seen cheaply: when it returned).
     pub time_ns: u64,
     /// File descriptor or `SSL *`; for fork the child's thread group.
     pub conn: u64,

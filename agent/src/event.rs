@@ -54,7 +54,7 @@ pub enum Direction {
 /// One thing that happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When the call returned.
+    /// When a read returned, when a write began.
     pub time: Nanos,
     /// Where.
     pub conn: ConnKey,

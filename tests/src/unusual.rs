@@ -34,9 +34,10 @@ pub fn leave_early(server: SocketAddr, path: &str, body: &str) {
     }
 }
 
-/// Makes the receive buffer as small as the kernel allows, so that the server meets back-pressure early.
+/// Makes the receive buffer small, so that the server meets back-pressure early; not smaller than a few of loopback's
+/// 64 KiB segments, or the sender waits for a window that never opens.
 fn shrink(stream: &TcpStream) {
-    let bytes: libc::c_int = 2048;
+    let bytes: libc::c_int = 256 * 1024;
     let size = libc::socklen_t::try_from(size_of_val(&bytes)).expect("an int is small");
     // SAFETY: the option's value is an int of that size, read during the call.
     #[allow(unsafe_code, reason = "std has no receive buffer option")]

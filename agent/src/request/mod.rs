@@ -96,15 +96,15 @@ pub struct Record {
     pub arrival: Nanos,
     /// Return of the read that brought the request's last byte.
     pub request_end: Option<Nanos>,
-    /// Return of the write that carried the response head.
+    /// Beginning of the write that carried the response head.
     pub headers: Option<Nanos>,
-    /// Return of the write that carried the first event of any kind.
+    /// Beginning of the write that carried the first event of any kind.
     pub first_event: Option<Nanos>,
-    /// Return of the write that carried the first content event. Only for streamed answers.
+    /// Beginning of the write that carried the first content event. Only for streamed answers.
     pub first_content: Option<Nanos>,
-    /// Return of the write that carried the last content event.
+    /// Beginning of the write that carried the last content event.
     pub last_content: Option<Nanos>,
-    /// Return of the write that carried the last byte; for a cancelled request the moment the client was seen gone.
+    /// Beginning of the write that carried the last byte; for a cancelled request the moment the client was seen gone.
     pub end: Nanos,
     /// Content events.
     pub content_events: u64,

@@ -110,7 +110,7 @@ pub struct Event<'a> {
 /// A moment together with what was decoded then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At<T> {
-    /// When the call that carried the last byte of it returned.
+    /// The time of the call that carried the last byte of it.
     pub time: Nanos,
     /// The thing.
     pub what: T,

@@ -67,13 +67,13 @@ pub enum Placement {
 /// What one call costs the traced process, roughly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Price {
-    /// One trap: 0.7 to 0.9 us.
+    /// One trap: 0.7 us on a quiet machine to 1.3 us on a busy one.
     OneTrap,
-    /// Two traps: 1.5 (two probes) to 2.3 us (a probe and a uretprobe).
+    /// Two traps: 1.5 (two probes) to 2.8 us (a probe and a uretprobe).
     TwoTraps,
-    /// A trap and a step over a copy: 6.9 us.
+    /// A trap and a step over a copy.
     Stepped,
-    /// A trap, a step and the trap of a uretprobe: 8.1 to 8.6 us.
+    /// A trap, a step and the trap of a uretprobe: 8 to 15 us.
     SteppedAndReturn,
 }
 
@@ -109,10 +109,10 @@ impl Price {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Price::OneTrap => "0.7 to 0.9 us",
-            Price::TwoTraps => "1.5 to 2.3 us",
-            Price::Stepped => "6.9 us",
-            Price::SteppedAndReturn => "8.1 to 8.6 us",
+            Price::OneTrap => "0.7 to 1.3 us",
+            Price::TwoTraps => "1.5 to 2.8 us",
+            Price::Stepped => "7 to 11 us",
+            Price::SteppedAndReturn => "8 to 15 us",
         }
     }
 }

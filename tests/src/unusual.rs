@@ -34,6 +34,26 @@ pub fn leave_early(server: SocketAddr, path: &str, body: &str) {
     }
 }
 
+/// Keeps the kernel from letting send buffers grow to megabytes, until it is dropped: back-pressure then comes after some
+/// hundred KiB instead of after a whole answer.
+struct SmallSendBuffers(String);
+
+const SEND_BUFFERS: &str = "/proc/sys/net/ipv4/tcp_wmem";
+
+impl SmallSendBuffers {
+    fn set() -> SmallSendBuffers {
+        let before = std::fs::read_to_string(SEND_BUFFERS).expect(SEND_BUFFERS);
+        std::fs::write(SEND_BUFFERS, "4096 16384 65536").expect("root may set it");
+        SmallSendBuffers(before)
+    }
+}
+
+impl Drop for SmallSendBuffers {
+    fn drop(&mut self) {
+        std::fs::write(SEND_BUFFERS, &self.0).expect("root may set it back");
+    }
+}
+
 /// Makes the receive buffer small, so that the server meets back-pressure early; not smaller than a few of loopback's
 /// 64 KiB segments, or the sender waits for a window that never opens.
 fn shrink(stream: &TcpStream) {
@@ -49,6 +69,7 @@ fn shrink(stream: &TcpStream) {
 
 /// Reads nothing for `pause` with a small receive buffer, then everything. Returns the events that carry a choice.
 pub fn read_slowly(server: SocketAddr, path: &str, body: &str, pause: Duration) -> usize {
+    let _small = SmallSendBuffers::set();
     let mut stream = send(server, path, body, "Connection: close\r\n");
     shrink(&stream);
     thread::sleep(pause);

@@ -99,7 +99,7 @@ fn abort(server: &VllmServer) -> Vec<Seen> {
 }
 
 fn slow_reader(server: &VllmServer) -> Vec<Seen> {
-    let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 200, "stream": true,
+    let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 400, "stream": true,
                       "ignore_eos": true, "n": 8, "stream_options": {"include_usage": true}});
     let pause = Duration::from_secs(6);
     let events = unusual::read_slowly(server.address(), "/v1/completions", &body.to_string(), pause);

@@ -92,9 +92,9 @@ fn as_root(target: &str) -> Result<Outcome> {
     // Root's home is another one, so the cache is named.
     let variables = [("INFERSCOPE_BIN", agent.into_os_string()), (cache::VARIABLE, cache::root().into_os_string())];
     let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
-    // One at a time: each of them loads programs, and timings are judged.
+    // One at a time: each of them loads programs, and timings are judged. What they print is what the journal quotes.
     let mut run = privilege.command(&tests, &variables);
-    run.args(["--ignored", "--test-threads=1"]).current_dir(workspace::root().join("tests"));
+    run.args(["--ignored", "--test-threads=1", "--nocapture"]).current_dir(workspace::root().join("tests"));
     step::run(&mut run)?;
     Ok(Outcome::Done)
 }

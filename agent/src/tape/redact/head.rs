@@ -10,8 +10,10 @@ const STATUS_BYTES: u8 = 6;
 const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
 
 /// Masks one head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Mask {
+    /// Of what message.
+    wanted: Opening,
     at: At,
     /// What has come of the opening, the scheme or the header name under way.
     seen: Vec<u8>,
@@ -35,15 +37,27 @@ enum At {
     Value,
     /// It is no head: what is left of it may be anything.
     Broken,
+    /// Behind its blank line. Bytes come here only where the head could not be read: they may be anything, too.
+    Over,
 }
 
 impl Mask {
+    /// For the head of a request or a response.
+    pub(super) fn new(wanted: Opening) -> Mask {
+        Mask { wanted, at: At::default(), seen: Vec::new() }
+    }
+
+    /// For another head of the same kind.
+    pub(super) fn restart(&mut self) {
+        *self = Mask::new(self.wanted);
+    }
+
     pub(super) fn mask(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         out.extend(bytes.iter().map(|byte| self.byte(*byte)));
     }
 
     fn byte(&mut self, byte: u8) -> u8 {
-        if matches!(byte, b'\r' | b'\n') {
+        if matches!(byte, b'\r' | b'\n') && self.at != At::Over {
             if byte == b'\n' {
                 self.end_line();
             }
@@ -59,6 +73,7 @@ impl Mask {
             // Blank lines may stand before a head.
             At::Opening if self.seen.is_empty() => At::Opening,
             At::Opening | At::Broken => At::Broken,
+            At::Name if self.seen.is_empty() => At::Over,
             _ => At::Name,
         };
         self.seen.clear();
@@ -71,9 +86,9 @@ impl Mask {
                 self.seen.push(byte);
                 match sniff(&self.seen) {
                     None => (At::Opening, byte),
-                    Some(Opening::Request) => (At::Target, byte),
-                    Some(Opening::Response) => (At::Status(0), byte),
-                    Some(Opening::Tls | Opening::Http2 | Opening::Other) => (At::Broken, 0),
+                    Some(Opening::Request) if self.wanted == Opening::Request => (At::Target, byte),
+                    Some(Opening::Response) if self.wanted == Opening::Response => (At::Status(0), byte),
+                    Some(_) => (At::Broken, 0),
                 }
             }
             (At::Target, b'/' | b'*') => (At::Path, byte),
@@ -100,6 +115,7 @@ impl Mask {
             }
             (At::KeptValue, _) | (At::Value, b' ' | b'\t') => (self.at, byte),
             (At::Value, _) if !byte.is_ascii_control() => (At::Value, b'x'),
+            (At::Over, _) => (At::Over, 0),
             _ => (At::Broken, 0),
         }
     }
@@ -127,9 +143,14 @@ mod tests {
     use super::*;
 
     fn check(head: &str, expected: &str) {
+        let wanted = if head.trim_start().starts_with("HTTP/") { Opening::Response } else { Opening::Request };
+        check_as(wanted, head, expected);
+    }
+
+    fn check_as(wanted: Opening, head: &str, expected: &str) {
         for at in 0..=head.len() {
             let (left, right) = head.as_bytes().split_at(at);
-            let (mut mask, mut out) = (Mask::default(), Vec::new());
+            let (mut mask, mut out) = (Mask::new(wanted), Vec::new());
             mask.mask(left, &mut out);
             mask.mask(right, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
@@ -155,6 +176,9 @@ mod tests {
         check("PRINT this\r\nSecret", "PRI\0\0\0\0\0\0\0\r\n\0\0\0\0\0\0");
         check("PRI * HTTP/2.0\r\nSM: a", "PRI * HTTP/2.0\r\n\0\0\0\0\0");
         check("GET / HTTP/1.1\r\nno colon\r\n", "GET / HTTP/1.1\r\nno\0\0\0\0\0\0\r\n");
+        check("GET / HTTP/1.1\r\n\r\nSecret\r\n", "GET / HTTP/1.1\r\n\r\n\0\0\0\0\0\0\0\0");
+        check_as(Opening::Request, "HTTP/1.1 200 Secret", "HTTP/1\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        check_as(Opening::Response, "GET / HTTP/1.1\r\nSecret", "GET\0\0\0\0\0\0\0\0\0\0\0\r\n\0\0\0\0\0\0");
         check("GET / HTTP/1.1\r\na: b\r\n folded: c\r\n", "GET / HTTP/1.1\r\na: x\r\n\0\0\0\0\0\0\0\0\0\0\r\n");
     }
 }

@@ -94,8 +94,8 @@ impl Redactor {
         }
         let new = || Connection {
             generation,
-            requests: Lane::new(Decoder::requests(), event.midway),
-            responses: Lane::new(Decoder::responses(), event.midway),
+            requests: Lane::new(Opening::Request, Decoder::requests(), event.midway),
+            responses: Lane::new(Opening::Response, Decoder::responses(), event.midway),
         };
         let connection = self.connections.entry(key).or_insert_with(new);
         match segment.direction {
@@ -109,11 +109,11 @@ impl Redactor {
 }
 
 impl Lane {
-    fn new(decoder: Decoder, midway: bool) -> Lane {
+    fn new(opening: Opening, decoder: Decoder, midway: bool) -> Lane {
         Lane {
             stream: Stream::new((!midway).then_some(0)),
             decoder: if midway { decoder.midway() } else { decoder },
-            head: head::Mask::default(),
+            head: head::Mask::new(opening),
             framing: framing::Mask::default(),
             body: Body::Other,
         }
@@ -151,7 +151,7 @@ impl Lane {
         while !rest.is_empty() {
             rest = match self.decoder.place() {
                 Place::Start => {
-                    self.head = head::Mask::default();
+                    self.head.restart();
                     self.read_head(rest, out, asked)
                 }
                 Place::Head => self.read_head(rest, out, asked),

@@ -192,8 +192,9 @@ impl Decoder {
         let (progress, rest) = self.head.take(input);
         match progress {
             head::Progress::TooLong => return Err(Issue::HttpHeadTooLong),
-            // Garbage shows in its first bytes: it must not swallow what follows it while it waits for a blank line.
-            head::Progress::More if !self.could_begin(self.head.bytes()) => return Err(Issue::HttpMalformed),
+            // Garbage shows in its first bytes: it must not swallow what follows it while it waits for a blank line,
+            // nor pass for a message because the blank line came in the same push.
+            _ if !self.could_begin(self.head.bytes()) => return Err(Issue::HttpMalformed),
             head::Progress::More => return Ok(rest),
             head::Progress::Whole => {}
         }

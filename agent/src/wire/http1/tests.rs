@@ -223,6 +223,16 @@ fn garbage_is_said_once_and_left_behind() {
     }
 }
 
+/// A method is known by its beginning, or not at all: not because the rest of its head came at once.
+#[test]
+fn an_unknown_method_is_garbage_wherever_it_is_split() {
+    for at in 0..10 {
+        let (first, rest) = "T /v1/models HTTP/1.1\r\n\r\n".split_at(at);
+        let parts = [first, rest].map(|part| Stretch::Bytes(part.as_bytes()));
+        assert_eq!(words(&items(Decoder::requests(), &parts)), "!http_malformed cut", "{at}");
+    }
+}
+
 #[test]
 fn a_head_has_a_bound() {
     let long = format!("GET /a HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024));

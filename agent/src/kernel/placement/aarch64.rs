@@ -15,7 +15,8 @@ const UNKNOWN: (Flow, Roles) = (Flow::Unclear, Roles::ALL);
 /// Decodes `bytes` that lie at `address`; an odd rest is left out.
 pub(super) fn decode(address: u64, bytes: &[u8]) -> Code {
     let (words, _) = bytes.as_chunks::<4>();
-    let insns = (address..).step_by(4).zip(words).map(|(at, word)| insn(at, u32::from_le_bytes(*word)));
+    let addresses = std::iter::successors(Some(address), |at| at.checked_add(4));
+    let insns = addresses.zip(words).map(|(at, word)| insn(at, u32::from_le_bytes(*word)));
     Code::new(insns.collect())
 }
 

@@ -49,6 +49,19 @@ pub struct Server {
     pub named: bool,
 }
 
+/// When to look at a process again.
+struct Due {
+    noticed: Instant,
+    /// So many of [`LOOKS`] have been.
+    looks: usize,
+}
+
+impl Due {
+    fn next(&self) -> Option<Instant> {
+        LOOKS.get(self.looks).map(|after| self.noticed + *after)
+    }
+}
+
 /// What discovery noticed.
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant)] // a handful of them, once in a server's life
@@ -66,7 +79,7 @@ pub struct Discovery {
     enabled: Vec<&'static dyn Engine>,
     servers: BTreeMap<Tgid, Server>,
     seen: HashSet<Tgid>,
-    due: Vec<(Instant, Tgid)>,
+    due: BTreeMap<Tgid, Due>,
     last_scan: Instant,
     next_scan: Instant,
 }
@@ -81,7 +94,7 @@ impl Discovery {
             enabled,
             servers: BTreeMap::new(),
             seen: HashSet::new(),
-            due: Vec::new(),
+            due: BTreeMap::new(),
             last_scan: Instant::now(),
             next_scan: Instant::now(),
         }
@@ -94,7 +107,7 @@ impl Discovery {
 
     /// A process ran exec, or has a new child: look at it (and at what is new) soon, and again later.
     pub fn noticed(&mut self, tgid: Tgid, now: Instant) {
-        self.due.extend(LOOKS.iter().map(|after| (now + *after, tgid)));
+        self.due.insert(tgid, Due { noticed: now, looks: 0 });
     }
 
     /// A traced process got a new thread or child: new processes are worth a look.
@@ -106,7 +119,7 @@ impl Discovery {
     /// When [`Discovery::turn`] has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Instant {
-        self.due.iter().map(|(at, _)| *at).fold(self.next_scan, Instant::min)
+        self.due.values().filter_map(Due::next).fold(self.next_scan, Instant::min)
     }
 
     /// Looks at what is due.
@@ -117,12 +130,15 @@ impl Discovery {
             self.next_scan = now + self.rescan;
             self.scan(now, &mut changes);
         }
-        let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
-        self.due = later;
-        let due: Vec<(Instant, Tgid)> = due;
-        for (_, tgid) in due {
-            self.look(tgid, &mut changes);
-        }
+        let mut due = std::mem::take(&mut self.due);
+        due.retain(|tgid, due| {
+            if due.next().is_none_or(|next| next > now) {
+                return true;
+            }
+            due.looks += 1;
+            self.look(*tgid, &mut changes) && due.next().is_some()
+        });
+        self.due = due;
         changes
     }
 
@@ -149,21 +165,23 @@ impl Discovery {
         }
     }
 
-    fn look(&mut self, tgid: Tgid, changes: &mut Vec<Change>) {
+    /// Whether it may become a server yet.
+    fn look(&mut self, tgid: Tgid, changes: &mut Vec<Change>) -> bool {
         if self.servers.contains_key(&tgid) {
-            return;
+            return false;
         }
-        let Some(start) = procfs::start_time(tgid) else { return };
-        let Some(process) = procfs::process(tgid) else { return };
-        // A kernel thread has no command line.
+        let Some(start) = procfs::start_time(tgid) else { return false };
+        let Some(process) = procfs::process(tgid) else { return false };
+        // A kernel thread has no command line, nor has a process in the middle of its exec.
         if process.argv.is_empty() {
-            return;
+            return true;
         }
-        let Some(verdict) = judge(&process, &self.enabled, &self.rules) else { return };
+        let Some(verdict) = judge(&process, &self.enabled, &self.rules) else { return true };
         let Verdict { engine, matched, service, named } = verdict;
         let server = Server { process, start, engine, matched, service, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
+        false
     }
 }
 
@@ -245,6 +263,10 @@ mod tests {
         let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600));
         let now = Instant::now();
         let tgid = Tgid(child.id());
+        // It is spawned before its exec is through.
+        while procfs::process(tgid).is_none_or(|process| process.argv != ["sleep", "60"]) {
+            std::thread::yield_now();
+        }
         let started = |changes: Vec<Change>| {
             changes.iter().any(|change| matches!(change, Change::Started(server) if server.process.tgid == tgid))
         };
@@ -262,11 +284,22 @@ mod tests {
         let now = Instant::now();
         discovery.turn(now);
         discovery.due.clear();
-        discovery.noticed(Tgid(u32::MAX), now);
+        discovery.noticed(Tgid(std::process::id()), now);
         for after in LOOKS {
             assert_eq!(discovery.next_due(), now + after);
             discovery.turn(now + after);
         }
         assert_eq!(discovery.next_due(), now + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_forgotten() {
+        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600));
+        let now = Instant::now();
+        discovery.turn(now);
+        discovery.due.clear();
+        discovery.noticed(Tgid(u32::MAX), now);
+        discovery.turn(now + Duration::from_secs(1));
+        assert!(discovery.due.is_empty());
     }
 }

@@ -15,6 +15,9 @@ use std::process::{Command, Stdio};
 /// The package of the live and engine tests.
 const PACKAGE: &str = "inferscope-tests";
 
+/// What proptest takes the seed of its random cases from.
+const SEED: &str = "PROPTEST_RNG_SEED";
+
 /// Options of `test`.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -52,6 +55,10 @@ pub fn ordinary(summary: &mut Summary, runner: &[String]) -> Result<()> {
             tests.args(["nextest", "run"]);
         } else {
             tests.arg("test");
+        }
+        // A landing is no matter of luck. `PROPTEST_CASES=20000 cargo test` looks further.
+        if env::var_os(SEED).is_none() {
+            tests.env(SEED, "20261122");
         }
         step::run(tests.args(runner))?;
         Ok(Outcome::Done)

@@ -9,11 +9,12 @@ use inferscope_ebpf::{Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VO
 
 const EAGAIN: i64 = 11;
 
-/// Whether a connection is named by a descriptor or by an `SSL *`.
+/// What a connection is named by: a descriptor, an `SSL *` or a message socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
     Socket = 0,
     Tls = 1,
+    Message = 2,
 }
 
 /// A call that has returned.
@@ -29,7 +30,7 @@ pub struct Call {
 #[inline(always)]
 pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
     emit::hit(cookie.hook());
-    let key = CallKey { thread: sys::thread(), tls: layer as u64 };
+    let key = CallKey { thread: sys::thread(), layer: layer as u64 };
     if CALLS.insert(key, CallArguments { cookie: cookie.0, time: sys::now(), arguments }, 0).is_err() {
         emit::lost(cookie.hook(), Loss::CallsFull);
     }
@@ -38,7 +39,7 @@ pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
 /// The call that this thread entered last, if any.
 #[inline(always)]
 pub fn leave(layer: Layer) -> Option<Call> {
-    let key = CallKey { thread: sys::thread(), tls: layer as u64 };
+    let key = CallKey { thread: sys::thread(), layer: layer as u64 };
     // SAFETY: the entry belongs to the running thread, which is here and not removing it elsewhere.
     let CallArguments { cookie, time, arguments } = *unsafe { CALLS.get(key) }?;
     let _ = CALLS.remove(key);
@@ -146,7 +147,7 @@ fn fresh(time: u64, flags: u32) -> Conn {
 
 #[inline(always)]
 fn conn_id(layer: Layer, id: u64) -> ConnId {
-    ConnId { id, tgid: sys::tgid(), tls: layer as u32 }
+    ConnId { id, tgid: sys::tgid(), layer: layer as u32 }
 }
 
 #[inline(always)]

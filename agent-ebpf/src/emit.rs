@@ -42,6 +42,7 @@ pub fn lost(hook: u16, why: Loss) {
         Loss::Fault => counts.lost[Loss::Fault as usize] += 1,
         Loss::CallsFull => counts.lost[Loss::CallsFull as usize] += 1,
         Loss::ConnsFull => counts.lost[Loss::ConnsFull as usize] += 1,
+        Loss::Unsupported => counts.lost[Loss::Unsupported as usize] += 1,
     });
 }
 

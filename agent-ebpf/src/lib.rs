@@ -32,10 +32,12 @@ pub enum Hook {
     Exec = 20,
     Fork = 21,
     Exit = 22,
+    ZmqMsgSend = 23,
+    ZmqMsgRecv = 24,
 }
 
 /// One more than the largest hook id: the length of every table indexed by hook.
-pub const HOOK_SLOTS: usize = 23;
+pub const HOOK_SLOTS: usize = 25;
 
 /// What a hook does with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ impl Hook {
         Hook::Exec,
         Hook::Fork,
         Hook::Exit,
+        Hook::ZmqMsgSend,
+        Hook::ZmqMsgRecv,
     ];
 
     /// The hook of an id, or `None` for a number that this build does not know.
@@ -111,6 +115,8 @@ impl Hook {
             Hook::Exec => "exec",
             Hook::Fork => "fork",
             Hook::Exit => "exit",
+            Hook::ZmqMsgSend => "zmq_msg_send",
+            Hook::ZmqMsgRecv => "zmq_msg_recv",
         }
     }
 
@@ -124,14 +130,16 @@ impl Hook {
             | Hook::Recvfrom
             | Hook::Recvmsg
             | Hook::SslRead
-            | Hook::SslReadEx => Action::Read,
+            | Hook::SslReadEx
+            | Hook::ZmqMsgRecv => Action::Read,
             Hook::Write
             | Hook::Writev
             | Hook::Send
             | Hook::Sendto
             | Hook::Sendmsg
             | Hook::SslWrite
-            | Hook::SslWriteEx => Action::Write,
+            | Hook::SslWriteEx
+            | Hook::ZmqMsgSend => Action::Write,
             Hook::Accept | Hook::Accept4 => Action::Open,
             Hook::Close | Hook::SyscallClose | Hook::SslFree => Action::Close,
             Hook::Exec | Hook::Fork | Hook::Exit => Action::Process,
@@ -143,18 +151,24 @@ impl Hook {
     pub const fn is_tls(self) -> bool {
         matches!(self, Hook::SslRead | Hook::SslReadEx | Hook::SslWrite | Hook::SslWriteEx | Hook::SslFree)
     }
+
+    /// Whether the connection is a message socket (`void *socket` of ZeroMQ) and each call moves one frame.
+    #[must_use]
+    pub const fn is_message(self) -> bool {
+        matches!(self, Hook::ZmqMsgSend | Hook::ZmqMsgRecv)
+    }
 }
 
 /// Key of a connection in the `CONNS` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnId {
-    /// File descriptor, or the `SSL *` of a TLS connection.
+    /// File descriptor, the `SSL *` of a TLS connection, or the `void *` of a message socket.
     pub id: u64,
     /// Thread group (the process).
     pub tgid: u32,
-    /// 0 for a socket, 1 for TLS: a small pointer must not meet a descriptor.
-    pub tls: u32,
+    /// 0 for a socket, 1 for TLS, 2 for messages: a small pointer must not meet a descriptor.
+    pub layer: u32,
 }
 
 /// State of a connection in the `CONNS` map. The kernel side owns the positions, user space owns the volumes.
@@ -184,6 +198,9 @@ pub const MAX_IOVECS: usize = 16;
 
 /// Record flag: this connection was there before the agent was.
 pub const FLAG_MIDWAY: u16 = 1;
+
+/// Record flag: another frame of the same message follows.
+pub const FLAG_MORE: u16 = 2;
 
 /// Every record begins with this header; `len` payload bytes follow.
 ///
@@ -272,14 +289,17 @@ pub enum Loss {
     CallsFull = 2,
     /// More connections than `CONNS` holds.
     ConnsFull = 3,
+    /// A message of a type whose layout is not known.
+    Unsupported = 4,
 }
 
 /// Number of [`Loss`] reasons.
-pub const LOSS_SLOTS: usize = 4;
+pub const LOSS_SLOTS: usize = 5;
 
 impl Loss {
     /// Every reason, in index order.
-    pub const ALL: [Loss; LOSS_SLOTS] = [Loss::RingFull, Loss::Fault, Loss::CallsFull, Loss::ConnsFull];
+    pub const ALL: [Loss; LOSS_SLOTS] =
+        [Loss::RingFull, Loss::Fault, Loss::CallsFull, Loss::ConnsFull, Loss::Unsupported];
 
     /// Label value of `reason`.
     #[must_use]
@@ -289,6 +309,7 @@ impl Loss {
             Loss::Fault => "fault",
             Loss::CallsFull => "calls_full",
             Loss::ConnsFull => "conns_full",
+            Loss::Unsupported => "unsupported",
         }
     }
 }

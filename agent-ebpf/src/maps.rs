@@ -39,12 +39,12 @@ pub static SYSCALLS: Array<u64> = Array::with_max_entries(512, 0);
 #[map]
 pub static COUNTS: PerCpuArray<Counts> = PerCpuArray::with_max_entries(HOOK_SLOTS as u32, 0);
 
-/// A thread may be in a TLS call and, inside it, in a socket call.
+/// A thread may be in a TLS or message call and, inside it, in a socket call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CallKey {
     pub thread: u64,
-    pub tls: u64,
+    pub layer: u64,
 }
 
 /// The arguments of a call, as they were at its entry.

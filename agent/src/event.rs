@@ -2,7 +2,7 @@
 //!
 //! Pure types. [`crate::kernel`] makes them from ring-buffer records, [`crate::tape`] from recordings.
 
-use inferscope_ebpf::{Action, FLAG_MIDWAY, Header, Hook};
+use inferscope_ebpf::{Action, FLAG_MIDWAY, FLAG_MORE, Header, Hook};
 
 /// A moment on CLOCK_MONOTONIC, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,22 @@ pub enum Layer {
     Socket,
     /// Inside the TLS library, in clear text; the id is the `SSL *`.
     Tls,
+    /// Inside the message library (ZeroMQ), one call for each frame; the id is its socket's `void *`.
+    Message,
+}
+
+impl Layer {
+    /// The layer that a hook sees.
+    #[must_use]
+    pub const fn of(hook: Hook) -> Layer {
+        if hook.is_tls() {
+            Layer::Tls
+        } else if hook.is_message() {
+            Layer::Message
+        } else {
+            Layer::Socket
+        }
+    }
 }
 
 /// One connection of one process. Descriptors are reused at once, so the generation is part of the identity.
@@ -36,7 +52,7 @@ pub struct ConnKey {
     pub tgid: Tgid,
     /// Socket or TLS.
     pub layer: Layer,
-    /// File descriptor or `SSL *`.
+    /// File descriptor, `SSL *` or message socket.
     pub id: u64,
     /// Which use of that id.
     pub generation: u32,
@@ -75,6 +91,14 @@ pub enum EventKind {
     Closed,
     /// Bytes moved (possibly only some of a call's bytes: see [`Segment`]).
     Data(Segment),
+    /// One frame of a message moved (possibly only some of its bytes), on a connection of [`Layer::Message`]. Its segment
+    /// may be of no bytes at all: frames may be empty.
+    Frame {
+        /// The frame: one call, so `total` is its length.
+        segment: Segment,
+        /// Another frame of the same message follows.
+        more: bool,
+    },
     /// A read returned 0: the peer will send no more.
     Eof,
     /// A call failed; `errno` is positive. EAGAIN never gets this far.
@@ -117,21 +141,22 @@ impl Event {
     pub fn parse(record: &[u8]) -> Option<Event> {
         let (header, payload) = Header::parse(record)?;
         let hook = Hook::from_id(header.hook)?;
-        let conn = ConnKey {
-            tgid: Tgid(header.tgid),
-            layer: if hook.is_tls() { Layer::Tls } else { Layer::Socket },
-            id: header.conn,
-            generation: header.generation,
+        let conn =
+            ConnKey { tgid: Tgid(header.tgid), layer: Layer::of(hook), id: header.conn, generation: header.generation };
+        let segment = |direction| Segment {
+            direction,
+            position: header.position,
+            total: header.result.unsigned_abs(),
+            offset: header.offset,
+            last: u64::from(header.offset) + u64::from(header.len) >= header.copied,
+            bytes: payload.to_vec(),
         };
         let data = |direction| match header.result {
-            result if result > 0 => Some(EventKind::Data(Segment {
-                direction,
-                position: header.position,
-                total: result.unsigned_abs(),
-                offset: header.offset,
-                last: u64::from(header.offset) + u64::from(header.len) >= header.copied,
-                bytes: payload.to_vec(),
-            })),
+            result if hook.is_message() && result >= 0 => {
+                Some(EventKind::Frame { segment: segment(direction), more: header.flags & FLAG_MORE != 0 })
+            }
+            _ if hook.is_message() => None,
+            result if result > 0 => Some(EventKind::Data(segment(direction))),
             // An OpenSSL call that fails mostly wants more cipher text; the socket tells of real ends.
             _ if hook.is_tls() => None,
             0 if direction == Direction::Read => Some(EventKind::Eof),

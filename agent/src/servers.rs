@@ -129,7 +129,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
         tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
-        if server.matched.role != Role::Frontend {
+        if server.matched.role == Role::Worker {
             return;
         }
         // The core must know the process before its first event.
@@ -138,6 +138,9 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             tgid,
             engine: engine.to_owned(),
             service: service.clone(),
+            root: server.root,
+            role: server.matched.role,
+            model: server.matched.model.clone().unwrap_or_default(),
         });
         self.attached.insert(tgid, Attached { since: now, looks: 0, next: now, error: None });
         self.look_for_libraries(tgid, now);

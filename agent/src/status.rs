@@ -120,10 +120,7 @@ impl Loss {
 }
 
 fn role<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(match role {
-        Role::Frontend => "frontend",
-        Role::Worker => "worker",
-    })
+    serializer.serialize_str(role.name())
 }
 
 #[cfg(test)]

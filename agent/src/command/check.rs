@@ -85,14 +85,14 @@ fn report(config: &Config) -> Report {
 fn seen(server: &Server) -> Seen {
     let tgid = server.process.tgid;
     let (hooks, problems) = match server.matched.role {
-        Role::Frontend => planned(tgid, server),
+        Role::Frontend | Role::Engine => planned(tgid, server),
         Role::Worker => (Vec::new(), Vec::new()),
     };
     Seen {
         pid: tgid.0,
         engine: server.engine.name(),
         service: server.service.clone(),
-        role: if server.matched.role == Role::Frontend { "frontend" } else { "worker" },
+        role: server.matched.role.name(),
         evidence: server.matched.evidence.clone(),
         hooks,
         problems,

@@ -63,6 +63,7 @@ impl Connection {
             (EventKind::Closed, State::Http(http)) => http.closed(event.time, out),
             (EventKind::Closed, _) => Fate::Over,
             (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, out),
+            (EventKind::Frame { .. }, _) => Fate::Lives,
             (kind, State::Http(http)) => http.step(event.time, kind, &self.server, out),
             (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
         };

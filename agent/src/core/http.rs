@@ -102,7 +102,7 @@ impl Http {
             EventKind::Data(segment) => return self.data(time, segment, server, out),
             EventKind::Eof => self.note_left(time),
             EventKind::Failed { errno, .. } if CLIENT_GONE.contains(errno) => self.note_left(time),
-            EventKind::Failed { .. } | EventKind::Opened | EventKind::Closed => {}
+            EventKind::Failed { .. } | EventKind::Opened | EventKind::Closed | EventKind::Frame { .. } => {}
         }
         Fate::Lives
     }
@@ -132,7 +132,7 @@ impl Http {
         let (ending, end) = match (self.client_left, self.layer) {
             (Some(left), _) => (Ending::ClientLeft, left),
             (None, Layer::Tls) => (Ending::ClientLeft, time),
-            (None, Layer::Socket) => (Ending::ServerClosed, time),
+            (None, Layer::Socket | Layer::Message) => (Ending::ServerClosed, time),
         };
         self.end_all(end, ending, &mut issues, out);
         out.extend(issues.into_iter().map(Output::Issue));

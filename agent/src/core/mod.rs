@@ -4,7 +4,7 @@
 //! This file owns the processes and their connections. A [`connection`] finds out in its [`opening`] what it is; an
 //! [`http`] connection holds the [`transaction`]s under way. Connections of processes that nobody named are ignored.
 
-use crate::engine::{self, Engine, Operation};
+use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
 use crate::request::{Origin, Record};
@@ -41,6 +41,12 @@ pub enum ProcessChange {
         engine: String,
         /// Label value.
         service: String,
+        /// The process at the top of its server: the processes of one server have the same one.
+        root: Tgid,
+        /// What it does there.
+        role: Role,
+        /// The model that the server was started for, "" where its command line does not say.
+        model: String,
     },
     /// `tgid` ended or is no longer traced.
     Ended {
@@ -148,7 +154,7 @@ impl Core {
     pub fn step(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Kernel(event) => self.event(&event, out),
-            Input::Process(ProcessChange::Started { time, tgid, engine, service }) => {
+            Input::Process(ProcessChange::Started { time, tgid, engine, service, .. }) => {
                 self.forget_process(tgid, time, out);
                 let Some(engine) = engine::by_name(&engine) else { return };
                 let origin = Origin { tgid, engine: engine.name(), service: service.into() };

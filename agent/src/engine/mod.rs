@@ -11,6 +11,7 @@ use crate::wire::{Message, RequestHead};
 use inferscope_ebpf::Hook;
 
 pub mod openai;
+pub mod report;
 pub mod vllm;
 
 /// Every engine that this build knows, in the order in which they are asked.
@@ -35,6 +36,12 @@ pub trait Engine: Sync {
 
     /// Opens an exchange for a request, or `None` for requests that are not inference (health, metrics, model lists).
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>>;
+
+    /// A reader of what the server's processes tell each other, one for each message socket; `None` where this kind of
+    /// server has no such messages.
+    fn messages(&self) -> Option<Box<dyn report::Messages>> {
+        None
+    }
 }
 
 /// That a process belongs to a server, with the evidence that `check` and `/status` show.
@@ -46,6 +53,8 @@ pub struct Match {
     pub evidence: String,
     /// A name for the server when nothing better is configured, for example "vllm:8000".
     pub service: Option<String>,
+    /// The model that the server was started for, where its command line says so.
+    pub model: Option<String>,
 }
 
 /// What a process does in its server.
@@ -53,8 +62,22 @@ pub struct Match {
 pub enum Role {
     /// Talks to clients: its sockets are hooked.
     Frontend,
+    /// Schedules and generates: its message queue is hooked.
+    Engine,
     /// Computes: part of the server, nothing hooked.
     Worker,
+}
+
+impl Role {
+    /// In `/status` and `check`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Frontend => "frontend",
+            Role::Engine => "engine",
+            Role::Worker => "worker",
+        }
+    }
 }
 
 /// Functions of one library to hook.
@@ -73,6 +96,8 @@ pub enum Library {
     Libc,
     /// Any mapped `libssl*.so*`, and the executable itself where OpenSSL is linked into it with symbols.
     OpenSsl,
+    /// Any mapped `libzmq*.so*`.
+    ZeroMq,
 }
 
 /// Socket and TLS hooks that every HTTP server needs.
@@ -103,6 +128,9 @@ pub const TLS: Target = Target {
     library: Library::OpenSsl,
     hooks: &[Hook::SslRead, Hook::SslReadEx, Hook::SslWrite, Hook::SslWriteEx, Hook::SslFree],
 };
+
+/// ZeroMQ's message calls.
+pub const MESSAGES: Target = Target { library: Library::ZeroMq, hooks: &[Hook::ZmqMsgSend, Hook::ZmqMsgRecv] };
 
 /// What one message means for the request. A closed vocabulary: an engine that needs more grows it for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

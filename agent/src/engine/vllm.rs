@@ -4,7 +4,7 @@
 //! the interpreter). A program that merely carries the command line (`sh -c`, `timeout`, `docker run`) is not a server.
 //! What vLLM says over HTTP is the [`openai`] dialect.
 
-use super::{Engine, Exchange, HTTP_SERVER, Library, Match, Role, SOCKETS, TLS, Target, openai};
+use super::{Engine, Exchange, HTTP_SERVER, Library, MESSAGES, Match, Role, SOCKETS, TLS, Target, openai};
 use crate::host::process::Process;
 use crate::wire::RequestHead;
 use inferscope_ebpf::Hook;
@@ -19,6 +19,9 @@ const PYTHON_FRONTEND: &[Target] = &[SOCKETS, TLS, Target { library: Library::Li
 /// Where vLLM listens unless told otherwise.
 const DEFAULT_PORT: &str = "8000";
 
+/// Stands for the port where nobody listens: `LLM.generate` in a program of somebody's own.
+const OFFLINE: &str = "offline";
+
 /// The Rust front end's program.
 const RUST_FRONTEND: &str = "vllm-rs";
 
@@ -29,11 +32,16 @@ impl Engine for Vllm {
 
     fn matches(&self, process: &Process) -> Option<Match> {
         let (role, evidence) = judge(process)?;
-        Some(Match { role, evidence, service: Some(format!("vllm:{}", port(process))) })
+        let service = Some(format!("vllm:{}", port(process)));
+        Some(Match { role, evidence, service, model: model(process) })
     }
 
     fn hooks(&self, process: &Process) -> &'static [Target] {
-        if is_rust_frontend(process) { HTTP_SERVER } else { PYTHON_FRONTEND }
+        match judge(process) {
+            Some((Role::Engine, _)) => &[MESSAGES],
+            _ if is_rust_frontend(process) => HTTP_SERVER,
+            _ => PYTHON_FRONTEND,
+        }
     }
 
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>> {
@@ -52,12 +60,21 @@ fn judge(process: &Process) -> Option<(Role, String)> {
     let name =
         [process.argv.first(), Some(&process.comm)].into_iter().flatten().find(|name| name.starts_with("VLLM::"))?;
     let name = name.trim_end();
-    let role = if name.starts_with("VLLM::APIServer") { Role::Frontend } else { Role::Worker };
+    let role = match name.strip_prefix("VLLM::") {
+        Some(name) if name.starts_with("APIServer") => Role::Frontend,
+        // A comm is cut at 15 bytes.
+        Some(name) if name.starts_with("EngineCor") => Role::Engine,
+        _ => Role::Worker,
+    };
     Some((role, format!("it calls itself `{name}`")))
 }
 
 fn is_rust_frontend(process: &Process) -> bool {
-    process.argv_base(0) == RUST_FRONTEND || process.comm == RUST_FRONTEND
+    is_rust(&process.argv) || process.comm == RUST_FRONTEND
+}
+
+fn is_rust(argv: &[String]) -> bool {
+    argv.first().is_some_and(|program| base(program) == RUST_FRONTEND)
 }
 
 /// The command that makes these arguments a vLLM server, or `None`. The program must be vLLM's own script or a Python
@@ -93,17 +110,38 @@ fn serve_command(argv: &[String]) -> Option<&'static str> {
     }
 }
 
-/// The port in its own arguments or in those of the server above it.
+/// The port in its own arguments or in those of the server above it; [`OFFLINE`] where there is no server above.
 fn port(process: &Process) -> &str {
-    let above = process.ancestors.iter().map(|ancestor| &ancestor.argv).filter(|argv| serve_command(argv).is_some());
-    std::iter::once(&process.argv).chain(above).find_map(|argv| port_option(argv)).unwrap_or(DEFAULT_PORT)
+    match serve_arguments(process).find_map(|argv| option(argv, "--port")) {
+        Some(port) => port,
+        None if is_rust_frontend(process) || serve_arguments(process).next().is_some() => DEFAULT_PORT,
+        None => OFFLINE,
+    }
 }
 
-fn port_option(argv: &[String]) -> Option<&str> {
+/// The name that clients call the model by: vLLM's own metrics carry it too.
+fn model(process: &Process) -> Option<String> {
+    serve_arguments(process).find_map(|argv| {
+        let named = option(argv, "--served-model-name").or_else(|| option(argv, "--model"));
+        // `vllm serve MODEL`: only there, what else looks like an argument may be an option's value.
+        let after_serve =
+            || argv.iter().skip_while(|word| *word != "serve").nth(1).filter(|word| !word.starts_with('-'));
+        named.or_else(|| after_serve().map(String::as_str)).map(str::to_owned)
+    })
+}
+
+/// Its own arguments and those of the servers above it.
+fn serve_arguments(process: &Process) -> impl Iterator<Item = &Vec<String>> {
+    let above = process.ancestors.iter().map(|ancestor| &ancestor.argv);
+    std::iter::once(&process.argv).chain(above).filter(|argv| serve_command(argv).is_some() || is_rust(argv))
+}
+
+/// The value of `--name value` or `--name=value`.
+fn option<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
     let mut words = argv.iter().map(String::as_str);
-    let value = words.find_map(|word| match word {
-        "--port" => Some(None),
-        word => word.strip_prefix("--port=").map(Some),
+    let value = words.find_map(|word| match word.strip_prefix(name)? {
+        "" => Some(None),
+        value => value.strip_prefix('=').map(Some),
     })?;
     value.or_else(|| words.next())
 }
@@ -133,8 +171,23 @@ mod tests {
     type Case = (&'static str, &'static str, &'static str, Option<(Role, &'static str)>);
 
     #[test]
+    fn the_model_is_what_clients_call_it() {
+        for (argv, expected) in [
+            ("vllm|serve|/models/m|--port|81", Some("/models/m")),
+            ("vllm|serve|/models/m|--served-model-name|chat|other", Some("chat")),
+            ("python3|-m|vllm.entrypoints.openai.api_server|--model=m", Some("m")),
+            ("vllm|serve|--config|m.yaml", None),
+        ] {
+            assert_eq!(model(&process("vllm", argv, "")).as_deref(), expected, "{argv}");
+            assert_eq!(model(&process("VLLM::EngineCor", "VLLM::EngineCore", argv)).as_deref(), expected, "{argv}");
+        }
+        assert_eq!(model(&process("VLLM::EngineCor", "VLLM::EngineCore", "python3|batch.py")), None);
+    }
+
+    #[test]
     fn processes_are_told_apart() {
         use Role::{Frontend, Worker};
+        const ENGINE: Role = Role::Engine;
         let serve = "/venv/bin/python|/venv/bin/vllm|serve|m|--port|9000";
         #[rustfmt::skip]
         let cases: &[Case] = &[
@@ -147,9 +200,10 @@ mod tests {
             ("python3", "python3|-m|vllm.entrypoints.cli.main|serve|m", "", Some((Frontend, "vllm:8000"))),
             ("python3", "python3|/opt/vllm/entrypoints/openai/api_server.py", "", Some((Frontend, "vllm:8000"))),
             ("VLLM::APIServer", "VLLM::APIServer_0      ", serve, Some((Frontend, "vllm:9000"))),
-            ("VLLM::EngineCor", "VLLM::EngineCore    ", serve, Some((Worker, "vllm:9000"))),
+            ("VLLM::EngineCor", "VLLM::EngineCore    ", serve, Some((ENGINE, "vllm:9000"))),
+            ("VLLM::EngineCor", "VLLM::EngineCore_DP1", "python3|batch.py", Some((ENGINE, "vllm:offline"))),
             ("VLLM::Worker", "VLLM::Worker_TP0  ", serve, Some((Worker, "vllm:9000"))),
-            ("VLLM::EngineCor", "", serve, Some((Worker, "vllm:9000"))),
+            ("VLLM::EngineCor", "", serve, Some((ENGINE, "vllm:9000"))),
             ("vllm-rs", "/venv/lib/vllm/vllm-rs|frontend|--listen-fd|3", serve, Some((Frontend, "vllm:9000"))),
             ("sh", "sh|-c|vllm serve m", "", None),
             ("bash", "bash|-c|exec vllm serve m --port 1", "", None),

@@ -3,7 +3,7 @@
 //! Told of exec, fork and exit by the kernel side, it looks again a few times, because a Python server renames itself
 //! long after its exec; a full scan now and then catches what was missed. It reads /proc, attaches nothing.
 
-use super::process::Process;
+use super::process::{Ancestor, Process};
 use super::procfs::{self, StartTime};
 use crate::engine::{self, Engine, Match, Role};
 use crate::event::Tgid;
@@ -45,6 +45,8 @@ pub struct Server {
     pub matched: Match,
     /// Label value.
     pub service: String,
+    /// The process at the top of its server: itself, or the furthest ancestor that is of the same engine.
+    pub root: Tgid,
     /// The operator named it: it must work.
     pub named: bool,
 }
@@ -178,11 +180,20 @@ impl Discovery {
         }
         let Some(verdict) = judge(&process, &self.enabled, &self.rules) else { return true };
         let Verdict { engine, matched, service, named } = verdict;
-        let server = Server { process, start, engine, matched, service, named };
+        let root = root(&process, engine);
+        let server = Server { process, start, engine, matched, service, root, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
         false
     }
+}
+
+fn root(process: &Process, engine: &dyn Engine) -> Tgid {
+    let of_engine = |ancestor: &&Ancestor| {
+        let Ancestor { tgid, comm, argv } = (*ancestor).clone();
+        engine.matches(&Process { tgid, comm, argv, ..Process::default() }).is_some()
+    };
+    process.ancestors.iter().rfind(of_engine).map_or(process.tgid, |ancestor| ancestor.tgid)
 }
 
 /// Whose a process is.
@@ -212,7 +223,7 @@ pub fn judge(process: &Process, enabled: &[&'static dyn Engine], rules: &[Rule])
                 Some((own, matched)) if own.name() == engine.name() => {
                     (engine, Match { evidence: format!("{}; {evidence}", matched.evidence), ..matched })
                 }
-                _ => (engine, Match { role: Role::Frontend, evidence, service: None }),
+                _ => (engine, Match { role: Role::Frontend, evidence, service: None, model: None }),
             }
         }
         (None, own) => own?,
@@ -252,7 +263,7 @@ mod tests {
         assert!(found.matched.evidence.contains("argv contains `vllm serve`"), "{}", found.matched.evidence);
         let renamed = process(&["VLLM::EngineCore   "]);
         let found = judge(&renamed, ENGINES, &[rule("VLLM::EngineCore")]).unwrap();
-        assert_eq!(found.matched.role, Role::Worker, "a renamed worker stays a worker");
+        assert_eq!(found.matched.role, Role::Engine, "a renamed engine stays an engine");
         assert!(judge(&process(&["anything"]), ENGINES, &[rule("")]).is_none(), "an empty text names nobody");
     }
 

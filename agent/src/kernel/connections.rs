@@ -27,7 +27,7 @@ impl Connections {
     /// would be forgotten, and show as an overlap. Volumes change once or twice in a connection's life.
     pub fn set_volume(&self, conn: &ConnKey, direction: Direction, volume: Volume) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Plain(ConnId { id: conn.id, tgid: conn.tgid.0, tls: u32::from(conn.layer == Layer::Tls) });
+        let key = Plain(ConnId { id: conn.id, tgid: conn.tgid.0, layer: layer(conn.layer) });
         let Ok(Plain(mut entry)) = table.get(&key, 0) else { return };
         if entry.generation != conn.generation {
             return;
@@ -49,7 +49,7 @@ impl Connections {
     /// Makes a socket known that was accepted before the probes were there.
     pub fn add_midway(&self, tgid: Tgid, descriptor: u32, generation: u32) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = ConnId { id: u64::from(descriptor), tgid: tgid.0, tls: 0 };
+        let key = ConnId { id: u64::from(descriptor), tgid: tgid.0, layer: layer(Layer::Socket) };
         let conn = Conn { position: [0; 2], volume: [VOLUME_FULL; 2], generation, flags: u32::from(FLAG_MIDWAY) };
         let _ = table.insert(Plain(key), Plain(conn), NO_EXIST);
     }
@@ -61,5 +61,14 @@ impl Connections {
         for key in gone {
             let _ = table.remove(&key);
         }
+    }
+}
+
+/// As the kernel side numbers them.
+fn layer(layer: Layer) -> u32 {
+    match layer {
+        Layer::Socket => 0,
+        Layer::Tls => 1,
+        Layer::Message => 2,
     }
 }

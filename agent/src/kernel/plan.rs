@@ -111,6 +111,7 @@ pub fn belongs(file: &MappedFile, library: Library) -> bool {
                 || name.starts_with("libc.musl-")
         }
         Library::OpenSsl => name.starts_with("libssl") && name.contains(".so"),
+        Library::ZeroMq => name.starts_with("libzmq") && name.contains(".so"),
     }
 }
 
@@ -123,7 +124,7 @@ pub fn candidates(tgid: Tgid, files: &BTreeSet<MappedFile>, library: Library) ->
     };
     let named = files.iter().filter(|file| belongs(file, library));
     match library {
-        Library::Libc => named.cloned().collect(),
+        Library::Libc | Library::ZeroMq => named.cloned().collect(),
         Library::OpenSsl => named.chain(executable()).cloned().collect(),
     }
 }

@@ -71,7 +71,7 @@ fn full() -> Metrics {
     metrics.record(&Record { quality: Quality::Gap, ..chat() });
     metrics.issue(Issue::StreamGap);
     metrics.running(&[Running { engine: "vllm", service: "s".into(), model: "m".into(), count: 2 }]);
-    metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0] })]);
+    metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0, 0] })]);
     metrics.programs(&[("socket_read", Duration::from_millis(1500))]);
     metrics.usage(SelfUsage { cpu: Duration::from_secs(2), resident_bytes: 4096 });
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };

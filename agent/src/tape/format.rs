@@ -4,6 +4,7 @@
 //! be forgotten.
 
 use crate::core::{Input, ProcessChange};
+use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use inferscope_ebpf::Hook;
 
@@ -50,6 +51,21 @@ pub(super) mod wire {
         pub engine: String,
         #[prost(string, tag = "4")]
         pub service: String,
+        /// 0 on tapes from before there was one: the process itself.
+        #[prost(uint32, tag = "5")]
+        pub root: u32,
+        #[prost(enumeration = "Role", tag = "6")]
+        pub role: i32,
+        #[prost(string, tag = "7")]
+        pub model: String,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+    #[repr(i32)]
+    pub enum Role {
+        Frontend = 0,
+        Engine = 1,
+        Worker = 2,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -76,7 +92,7 @@ pub(super) mod wire {
         pub hook: u32,
         #[prost(bool, tag = "7")]
         pub midway: bool,
-        #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12")]
+        #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12, 13")]
         pub kind: Option<Kind>,
     }
 
@@ -92,6 +108,16 @@ pub(super) mod wire {
         Data(Segment),
         #[prost(message, tag = "12")]
         Failed(Failed),
+        #[prost(message, tag = "13")]
+        Frame(Frame),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Frame {
+        #[prost(message, required, tag = "1")]
+        pub segment: Segment,
+        #[prost(bool, tag = "2")]
+        pub more: bool,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -132,8 +158,14 @@ pub(super) fn to_header(header: wire::Header) -> Header {
 pub(super) fn from_input(input: Input) -> wire::Entry {
     let input = match input {
         Input::Kernel(event) => wire::Input::Kernel(from_event(event)),
-        Input::Process(ProcessChange::Started { time, tgid, engine, service }) => {
-            wire::Input::Started(wire::Started { time: time.0, tgid: tgid.0, engine, service })
+        Input::Process(ProcessChange::Started { time, tgid, engine, service, root, role, model }) => {
+            let role = match role {
+                Role::Frontend => wire::Role::Frontend,
+                Role::Engine => wire::Role::Engine,
+                Role::Worker => wire::Role::Worker,
+            };
+            let (time, tgid, root, role) = (time.0, tgid.0, root.0, role.into());
+            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model })
         }
         Input::Process(ProcessChange::Ended { time, tgid }) => {
             wire::Input::Ended(wire::Ended { time: time.0, tgid: tgid.0 })
@@ -147,8 +179,15 @@ pub(super) fn from_input(input: Input) -> wire::Entry {
 pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
     Some(match entry.input? {
         wire::Input::Kernel(event) => Input::Kernel(to_event(event)?),
-        wire::Input::Started(wire::Started { time, tgid, engine, service }) => {
-            Input::Process(ProcessChange::Started { time: Nanos(time), tgid: Tgid(tgid), engine, service })
+        wire::Input::Started(started) => {
+            let role = match started.role() {
+                wire::Role::Frontend => Role::Frontend,
+                wire::Role::Engine => Role::Engine,
+                wire::Role::Worker => Role::Worker,
+            };
+            let wire::Started { time, tgid, engine, service, root, role: _, model } = started;
+            let (time, root) = (Nanos(time), Tgid(if root == 0 { tgid } else { root }));
+            Input::Process(ProcessChange::Started { time, tgid: Tgid(tgid), engine, service, root, role, model })
         }
         wire::Input::Ended(wire::Ended { time, tgid }) => {
             Input::Process(ProcessChange::Ended { time: Nanos(time), tgid: Tgid(tgid) })
@@ -163,9 +202,8 @@ fn from_event(event: Event) -> wire::Event {
         EventKind::Opened => wire::Kind::Opened(()),
         EventKind::Closed => wire::Kind::Closed(()),
         EventKind::Eof => wire::Kind::Eof(()),
-        EventKind::Data(Segment { direction, position, total, offset, last, bytes }) => {
-            wire::Kind::Data(wire::Segment { write: is_write(direction), position, total, offset, last, bytes })
-        }
+        EventKind::Data(segment) => wire::Kind::Data(from_segment(segment)),
+        EventKind::Frame { segment, more } => wire::Kind::Frame(wire::Frame { segment: from_segment(segment), more }),
         EventKind::Failed { direction, errno } => {
             wire::Kind::Failed(wire::Failed { write: is_write(direction), errno })
         }
@@ -184,23 +222,28 @@ fn from_event(event: Event) -> wire::Event {
 
 fn to_event(event: wire::Event) -> Option<Event> {
     let wire::Event { time, tgid, tls, id, generation, hook, midway, kind } = event;
-    let layer = if tls { Layer::Tls } else { Layer::Socket };
     let kind = match kind? {
         wire::Kind::Opened(()) => EventKind::Opened,
         wire::Kind::Closed(()) => EventKind::Closed,
         wire::Kind::Eof(()) => EventKind::Eof,
-        wire::Kind::Data(wire::Segment { write, position, total, offset, last, bytes }) => {
-            EventKind::Data(Segment { direction: direction(write), position, total, offset, last, bytes })
-        }
+        wire::Kind::Data(segment) => EventKind::Data(to_segment(segment)),
+        wire::Kind::Frame(wire::Frame { segment, more }) => EventKind::Frame { segment: to_segment(segment), more },
         wire::Kind::Failed(wire::Failed { write, errno }) => EventKind::Failed { direction: direction(write), errno },
     };
-    Some(Event {
-        time: Nanos(time),
-        conn: ConnKey { tgid: Tgid(tgid), layer, id, generation },
-        hook: Hook::from_id(u16::try_from(hook).ok()?)?,
-        midway,
-        kind,
-    })
+    let hook = Hook::from_id(u16::try_from(hook).ok()?)?;
+    // The field is older than messages are; a hook says it all.
+    let layer = if tls { Layer::Tls } else { Layer::of(hook) };
+    Some(Event { time: Nanos(time), conn: ConnKey { tgid: Tgid(tgid), layer, id, generation }, hook, midway, kind })
+}
+
+fn from_segment(segment: Segment) -> wire::Segment {
+    let Segment { direction, position, total, offset, last, bytes } = segment;
+    wire::Segment { write: is_write(direction), position, total, offset, last, bytes }
+}
+
+fn to_segment(segment: wire::Segment) -> Segment {
+    let wire::Segment { write, position, total, offset, last, bytes } = segment;
+    Segment { direction: direction(write), position, total, offset, last, bytes }
 }
 
 fn is_write(direction: Direction) -> bool {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::{Input, ProcessChange};
+use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use inferscope_ebpf::Hook;
 
@@ -10,7 +11,7 @@ fn header(text: Text) -> Header {
 }
 
 fn event(hook: Hook, kind: EventKind) -> Input {
-    let conn = ConnKey { tgid: Tgid(7), layer: Layer::Tls, id: u64::MAX, generation: 3 };
+    let conn = ConnKey { tgid: Tgid(7), layer: Layer::of(hook), id: u64::MAX, generation: 3 };
     Input::Kernel(Event { time: Nanos(99), conn, hook, midway: true, kind })
 }
 
@@ -30,9 +31,13 @@ fn inputs() -> Vec<Input> {
             tgid: Tgid(7),
             engine: "vllm".to_owned(),
             service: "vllm:8000".to_owned(),
+            root: Tgid(6),
+            role: Role::Engine,
+            model: "tiny".to_owned(),
         }),
         event(Hook::Accept4, EventKind::Opened),
-        event(Hook::SslWriteEx, EventKind::Data(segment)),
+        event(Hook::SslWriteEx, EventKind::Data(segment.clone())),
+        event(Hook::ZmqMsgSend, EventKind::Frame { segment: segment.clone(), more: true }),
         event(Hook::Read, EventKind::Eof),
         event(Hook::Send, EventKind::Failed { direction: Direction::Write, errno: 32 }),
         event(Hook::SslFree, EventKind::Closed),

@@ -1,6 +1,7 @@
 //! Plays calls on connections, and writes down in one line each what comes out.
 
 use crate::core::{Core, Input, Options, Output, ProcessChange};
+use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::request::Record;
 use inferscope_ebpf::Hook;
@@ -102,6 +103,9 @@ pub fn started() -> Input {
         tgid: SERVER,
         engine: "vllm".into(),
         service: "vllm:8000".into(),
+        root: SERVER,
+        role: Role::Frontend,
+        model: String::new(),
     })
 }
 

@@ -64,6 +64,8 @@ impl Contract {
                 Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word, Word])
             }
             Hook::SslFree => Contract::library(Wants::ArgumentsOnly, &[Word]),
+            Hook::ZmqMsgSend => Contract::library(Wants::ArgumentsOnly, &[Word, Word, Int]),
+            Hook::ZmqMsgRecv => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Int]),
             Hook::Exec | Hook::Fork | Hook::Exit => return None,
         })
     }

@@ -78,6 +78,12 @@ impl Redactor {
             EventKind::Opened | EventKind::Closed => {
                 self.connections.remove(&(tgid, layer, id));
             }
+            // Until their masks are written, nothing of a frame stays.
+            EventKind::Frame { segment, more } => {
+                let segment = Segment { bytes: vec![0; segment.bytes.len()], ..*segment };
+                let kind = EventKind::Frame { segment, more: *more };
+                return Input::Kernel(Event { kind, ..*event });
+            }
             EventKind::Eof | EventKind::Failed { .. } => {}
         }
         input.clone()

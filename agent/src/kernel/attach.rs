@@ -113,9 +113,10 @@ impl Probes {
         });
         let first = attachment.files.is_empty() && !attachment.syscalls;
         let before = attachment.links.len();
-        let libc = files.iter().any(|file| plan::belongs(file, Library::Libc));
-        let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc);
-        if by_syscalls && !attachment.syscalls {
+        let sockets = targets.iter().any(|target| target.library == Library::Libc);
+        let libc = || files.iter().any(|file| plan::belongs(file, Library::Libc));
+        let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc());
+        if sockets && by_syscalls && !attachment.syscalls {
             self.attach_syscalls(tgid, &mut attachment)?;
         }
         // Before the first probe: its events must find the process traced.
@@ -133,7 +134,7 @@ impl Probes {
         }
         let grown = attachment.links.len() > before || (first && attachment.syscalls);
         self.attached.insert(tgid, attachment);
-        if first && grown {
+        if first && grown && sockets {
             self.add_open_connections(tgid);
         }
         Ok(grown)

@@ -7,6 +7,7 @@ pub mod agreement;
 pub mod clock;
 pub mod load;
 pub mod openai_server;
+pub mod recorder;
 pub mod replay;
 pub mod unusual;
 pub mod vllm;

@@ -3,6 +3,7 @@
 //! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
 
+mod messages;
 mod python;
 mod rust;
 mod tls;

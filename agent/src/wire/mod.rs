@@ -2,13 +2,14 @@
 //! the rest as [`Issue`]s. Splitting the same bytes at other places never changes what a decoder says.
 //!
 //! `stream` puts segments in order; `http1` cuts a stream into messages; `sse` cuts a body into events; `json` reads
-//! single fields out of partial documents. Nothing here knows an engine.
+//! single fields out of partial documents; `msgpack` reads values one by one. Nothing here knows an engine.
 
 use crate::event::Nanos;
 use crate::issue::Issue;
 
 pub mod http1;
 pub mod json;
+pub mod msgpack;
 mod scan;
 pub mod sse;
 pub mod stream;

@@ -37,6 +37,12 @@ pub enum Issue {
     ModelOverBound,
     /// A record from the kernel side that this build cannot read.
     RecordUnreadable,
+    /// A message between a server's processes that begins like a known one and can't be read.
+    EngineMessageMalformed,
+    /// A message between a server's processes of which too little was copied.
+    EngineMessageTruncated,
+    /// Bytes that are no ZeroMQ frame where one should begin.
+    ZmtpMalformed,
 }
 
 impl Issue {
@@ -58,6 +64,9 @@ impl Issue {
         Issue::ProtocolUnknown,
         Issue::ModelOverBound,
         Issue::RecordUnreadable,
+        Issue::EngineMessageMalformed,
+        Issue::EngineMessageTruncated,
+        Issue::ZmtpMalformed,
     ];
 
     /// Label value.
@@ -80,6 +89,9 @@ impl Issue {
             Issue::ProtocolUnknown => "protocol_unknown",
             Issue::ModelOverBound => "model_over_bound",
             Issue::RecordUnreadable => "record_unreadable",
+            Issue::EngineMessageMalformed => "engine_message_malformed",
+            Issue::EngineMessageTruncated => "engine_message_truncated",
+            Issue::ZmtpMalformed => "zmtp_malformed",
         }
     }
 }

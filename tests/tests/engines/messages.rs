@@ -41,9 +41,9 @@ fn every_frame_is_on_the_tape() {
     recorder.stop().expect("a tape");
     let taped = taped(&tape, Tgid(talker.child.id()), &said);
     println!("{} frames, {} bytes", said.len(), said.iter().map(|(frame, _)| frame.size).sum::<u64>());
-    let frames = |of: &[(Frame, u64)]| of.iter().map(|(frame, _)| *frame).collect::<Vec<_>>();
     let on_tape: Vec<Frame> = taped.iter().map(|(frame, _)| *frame).collect();
-    assert_eq!(on_tape, frames(&said));
+    let moved: Vec<Frame> = said.iter().map(|(frame, _)| *frame).collect();
+    assert_eq!(on_tape, moved);
     let mut positions: BTreeMap<(u64, Direction), u64> = BTreeMap::new();
     for ((frame, seed), (_, segments)) in said.iter().zip(&taped) {
         let position = positions.entry((frame.socket, frame.direction)).or_default();

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod agreement;
 pub mod clock;
 pub mod load;
+pub mod mixed;
 pub mod offline;
 pub mod openai_server;
 pub mod replay;

@@ -4,7 +4,7 @@ use super::Quantity;
 use super::exposition::{Exposition, Total};
 use std::collections::BTreeMap;
 
-/// One side's totals of one model.
+/// One side's totals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
     totals: BTreeMap<Quantity, Total>,
@@ -51,38 +51,36 @@ const VLLM: [(Quantity, &str); 12] = [
 const VLLM_SUCCESS: &str = "vllm:request_success_total";
 
 impl Figures {
-    /// The agent's, of one model of one service.
+    /// The agent's, over the series that have all of `labels`.
     #[must_use]
-    pub fn of_agent(page: &Exposition, service: &str, model: &str) -> Figures {
-        let labels = [("service", service), ("model", model)];
+    pub fn of_agent(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
+        let with =
+            |label: Option<(&'static str, &'static str)>| labels.iter().copied().chain(label).collect::<Vec<_>>();
         let mut figures = Figures::default();
-        let [service, model] = labels;
-        figures.set(Quantity::Requests, counter(page, "llm_request_total", &[service, model, ("status", "ok")]));
+        figures.set(Quantity::Requests, counter(page, "llm_request_total", &with(Some(("status", "ok")))));
         // The engine's own times are observed once for each sequence that ends.
-        let sequences = page.sum("llm_queue_duration_seconds_count", &labels);
+        let sequences = page.sum("llm_queue_duration_seconds_count", labels);
         figures.set(Quantity::Sequences, sequences.map(Total::counted));
         for (quantity, name) in AGENT {
-            let more = FROM_ENGINE.contains(&quantity).then_some(("source", "engine"));
-            let labels: Vec<_> = labels.into_iter().chain(more).collect();
-            figures.set(quantity, read(page, quantity, name, &labels));
+            let source = FROM_ENGINE.contains(&quantity).then_some(("source", "engine"));
+            figures.set(quantity, read(page, quantity, name, &with(source)));
         }
         figures
     }
 
-    /// vLLM's, of one model; over all of its engines.
+    /// vLLM's, over the series that have all of `labels`.
     #[must_use]
-    pub fn of_vllm(page: &Exposition, model: &str) -> Figures {
-        let labels = [("model_name", model)];
+    pub fn of_vllm(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
         let mut figures = Figures::default();
         // One observation for each request whose sequences have all ended.
-        let requests = page.histogram("vllm:request_params_n", &labels);
+        let requests = page.histogram("vllm:request_params_n", labels);
         figures.set(Quantity::Requests, requests.map(|total| Total::counted(total.count)));
-        let [model] = labels;
-        let aborted = page.sum(VLLM_SUCCESS, &[model, ("finished_reason", "abort")]).unwrap_or(0.0);
-        let ended = page.sum(VLLM_SUCCESS, &labels);
+        let of_aborted: Vec<_> = labels.iter().copied().chain([("finished_reason", "abort")]).collect();
+        let aborted = page.sum(VLLM_SUCCESS, &of_aborted).unwrap_or(0.0);
+        let ended = page.sum(VLLM_SUCCESS, labels);
         figures.set(Quantity::Sequences, ended.map(|ended| Total::counted(ended - aborted)));
         for (quantity, name) in VLLM {
-            figures.set(quantity, read(page, quantity, name, &labels));
+            figures.set(quantity, read(page, quantity, name, labels));
         }
         figures
     }

@@ -138,9 +138,11 @@ vllm:time_to_first_token_seconds_sum{engine="0",model_name="m"} 0.048
 vllm:time_to_first_token_seconds_count{engine="0",model_name="m"} 4.0
 "#;
 
+    const LABELS: [(&str, &str); 2] = [("service", "vllm:8000"), ("model", "m")];
+
     fn rows(agent: &str, server: &str) -> Vec<Row> {
-        let agent = Figures::of_agent(&Exposition::parse(agent), "vllm:8000", "m");
-        compare(&agent, &Figures::of_vllm(&Exposition::parse(server), "m"))
+        let agent = Figures::of_agent(&Exposition::parse(agent), &LABELS);
+        compare(&agent, &Figures::of_vllm(&Exposition::parse(server), &[("model_name", "m")]))
     }
 
     #[test]
@@ -170,7 +172,7 @@ vllm:time_to_first_token_seconds_count{engine="0",model_name="m"} 4.0
     #[test]
     fn a_window_is_the_difference_of_two_readings() {
         let page = |tokens: u32| Exposition::parse(&AGENT.replace(" 40", &format!(" {tokens}")));
-        let figures = |tokens| Figures::of_agent(&page(tokens), "vllm:8000", "m");
+        let figures = |tokens| Figures::of_agent(&page(tokens), &LABELS);
         let window = figures(47).since(&figures(40));
         assert_eq!(window.total(Quantity::GeneratedTokens), Some(Total::counted(7.0)));
         assert_eq!(window.total(Quantity::Queue).unwrap().mean(), None);

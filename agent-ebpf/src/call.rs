@@ -26,6 +26,17 @@ pub struct Call {
     pub began: u64,
 }
 
+/// A frame of a message, in the traced process.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    /// Its bytes.
+    pub at: u64,
+    /// How many.
+    pub size: u64,
+    /// `FLAG_MORE` or 0.
+    pub flags: u16,
+}
+
 /// Remembers a call until [`leave`].
 #[inline(always)]
 pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
@@ -105,12 +116,7 @@ pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64
     // SAFETY: map values stay readable for the program's run. Two threads that use one connection at the same moment
     // could mix up its positions; user space would see the overlap and say so.
     let conn = unsafe { &mut *conn };
-    let direction = cookie.direction();
-    let position = conn.position[direction];
-    let volume = conn.volume[direction];
-    if result > 0 {
-        conn.position[direction] = position + result as u64;
-    }
+    let (position, volume) = advance(conn, cookie, if result > 0 { result as u64 } else { 0 });
     if volume == VOLUME_OFF || result == -EAGAIN {
         return;
     }
@@ -124,16 +130,49 @@ pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64
     emit::buffer(&header, at, volume);
 }
 
-/// The connection of a call. Sockets are known by accept or by user space; TLS connections by their first bytes.
+/// A call moves one frame of a message. A frame without bytes is one, too: the next may belong to another message.
+#[inline(always)]
+pub fn frame(cookie: Cookie, socket: u64, frame: Frame) {
+    let Frame { at, size, flags } = frame;
+    let key = conn_id(Layer::Message, socket);
+    let time = sys::now();
+    let result = size as i64;
+    let Some(conn) = connection(cookie, Layer::Message, &key, time, result) else { return };
+    // SAFETY: as above; a message socket is used by one thread at a time.
+    let conn = unsafe { &mut *conn };
+    let (position, volume) = advance(conn, cookie, size);
+    if volume == VOLUME_OFF {
+        return;
+    }
+    let flags = conn.flags as u16 | flags;
+    emit::buffer(&Header { position, result, flags, ..header(cookie, time, &key, conn) }, at, volume);
+}
+
+/// Moves a connection's position in the direction of a call. Where it was, and how much of the call is wanted.
+#[inline(always)]
+fn advance(conn: &mut Conn, cookie: Cookie, bytes: u64) -> (u64, u32) {
+    let direction = cookie.direction();
+    let position = conn.position[direction];
+    conn.position[direction] = position + bytes;
+    (position, conn.volume[direction])
+}
+
+/// The connection of a call. Sockets are known by accept or by user space; TLS connections by their first bytes, message
+/// sockets by their first frame.
 #[inline(always)]
 fn connection(cookie: Cookie, layer: Layer, key: &ConnId, time: u64, result: i64) -> Option<*mut Conn> {
     if let Some(conn) = CONNS.get_ptr_mut(key) {
         return Some(conn);
     }
-    if matches!(layer, Layer::Socket) || result <= 0 {
+    let begins = match layer {
+        Layer::Socket => false,
+        Layer::Tls => result > 0,
+        Layer::Message => true,
+    };
+    if !begins {
         return None;
     }
-    // Nobody can tell whether this SSL object is older than the agent.
+    // Nobody can tell whether this object is older than the agent.
     if CONNS.insert(key, fresh(time, FLAG_MIDWAY as u32), 0).is_err() {
         emit::lost(cookie.hook(), Loss::ConnsFull);
     }

@@ -6,6 +6,7 @@
 mod call;
 mod emit;
 mod maps;
+mod message;
 mod process;
 mod socket;
 mod sys;

@@ -37,6 +37,10 @@ pub enum Issue {
     ModelOverBound,
     /// A record from the kernel side that this build cannot read.
     RecordUnreadable,
+    /// More sequences under way in a server's scheduler than are followed; the oldest was forgotten.
+    SequencesOverBound,
+    /// An engine's stamps are not of this host's monotonic clock (a time namespace): messages are timed when they are seen.
+    EngineClock,
 }
 
 impl Issue {
@@ -58,6 +62,8 @@ impl Issue {
         Issue::ProtocolUnknown,
         Issue::ModelOverBound,
         Issue::RecordUnreadable,
+        Issue::SequencesOverBound,
+        Issue::EngineClock,
     ];
 
     /// Label value.
@@ -80,6 +86,8 @@ impl Issue {
             Issue::ProtocolUnknown => "protocol_unknown",
             Issue::ModelOverBound => "model_over_bound",
             Issue::RecordUnreadable => "record_unreadable",
+            Issue::SequencesOverBound => "sequences_over_bound",
+            Issue::EngineClock => "engine_clock",
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::kernel::attach::Source;
 use crate::kernel::capture::{Capture, Captured};
 use crate::kernel::load::{self, LoadError, Options};
 use crate::kernel::logger::KernelLog;
-use crate::servers::{Known, Notice, RunTimes, Servers};
+use crate::servers::{Ends, Known, Notice, RunTimes, Servers};
 use inferscope_ebpf::{Counts, Hook};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -65,7 +65,7 @@ impl Live {
         let servers = Servers::new(
             discovery(config),
             kernel.probes,
-            source(config.capture.source),
+            Ends { source: source(config.capture.source), messages: config.capture.engine_messages },
             known.clone(),
             run_times.clone(),
             move |change| {

@@ -73,6 +73,7 @@ impl Pipeline {
             .map(|((engine, service, model), count)| Running { engine, service: service.to_string(), model, count })
             .collect();
         self.metrics.running(&running);
+        self.metrics.schedulers(view.schedulers);
         self.flush();
         view.connections
     }
@@ -107,6 +108,8 @@ impl Pipeline {
                         self.records = None;
                     }
                 }
+                Output::Iterated(said) => self.metrics.iterated(&said),
+                Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Issue(issue) => self.issue(issue),
             }
         }

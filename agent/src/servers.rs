@@ -1,7 +1,8 @@
 //! The thread that finds servers and puts probes on them. It may block in the kernel; the pipeline never waits for it.
 
+use crate::config::EngineMessages;
 use crate::core::ProcessChange;
-use crate::engine::Role;
+use crate::engine::{MESSAGES, Role, Target};
 use crate::event::Tgid;
 use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
@@ -17,6 +18,9 @@ use std::time::{Duration, Instant};
 const LIBRARY_LOOKS: [u64; 6] = [1, 3, 10, 30, 60, 120];
 /// And from then on.
 const LIBRARY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a front end waits for its engine to be found, before its own end of the message queue is hooked: vLLM's engine
+/// starts half a minute after its front end.
+const ENGINE_WAIT: Duration = Duration::from_secs(60);
 /// A wake-up costs little; more than this many at once are handled as one.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -48,10 +52,20 @@ pub struct Servers<F> {
     discovery: Discovery,
     probes: Probes,
     source: Source,
+    messages: EngineMessages,
     tell: F,
     known: Known,
     attached: BTreeMap<Tgid, Attached>,
     run_times: RunTimes,
+}
+
+/// Where calls and messages are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Of socket calls.
+    pub source: Source,
+    /// Of messages between a server's processes.
+    pub messages: EngineMessages,
 }
 
 /// Kernel run time of each program, refreshed by this thread.
@@ -66,8 +80,9 @@ struct Attached {
 
 impl<F: FnMut(ProcessChange)> Servers<F> {
     /// Finds with `discovery`, attaches with `probes`, tells the core through `tell`.
-    pub fn new(discovery: Discovery, probes: Probes, source: Source, known: Known, times: RunTimes, tell: F) -> Self {
-        Servers { discovery, probes, source, tell, known, attached: BTreeMap::new(), run_times: times }
+    pub fn new(discovery: Discovery, probes: Probes, ends: Ends, known: Known, times: RunTimes, tell: F) -> Self {
+        let Ends { source, messages } = ends;
+        Servers { discovery, probes, source, messages, tell, known, attached: BTreeMap::new(), run_times: times }
     }
 
     /// Runs until told to stop, or until the pipeline is gone. Detaches everything at the end.
@@ -129,7 +144,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
         tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
-        if server.matched.role == Role::Worker {
+        if !self.is_wanted(server) {
             return;
         }
         // The core must know the process before its first event.
@@ -148,14 +163,14 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
 
     fn look_for_libraries(&mut self, tgid: Tgid, now: Instant) {
         let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
-        let targets = server.engine.hooks(&server.process);
+        let targets = self.targets(server, now);
         let Some(attached) = self.attached.get_mut(&tgid) else { return };
         attached.next = match LIBRARY_LOOKS.get(attached.looks) {
             Some(seconds) => attached.since + Duration::from_secs(*seconds),
             None => now + LIBRARY_INTERVAL,
         };
         attached.looks = attached.looks.saturating_add(1);
-        match self.probes.attach(tgid, targets, self.source) {
+        match self.probes.attach(tgid, &targets, self.source) {
             Ok(true) => tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached"),
             Ok(false) => {}
             Err(error) => {
@@ -167,6 +182,41 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             }
         }
         attached.error = None;
+    }
+
+    /// What to hook: what the engine says, and for messages at the end that the configuration says.
+    fn targets(&self, server: &Server, now: Instant) -> Vec<Target> {
+        let mut targets = server.engine.hooks(&server.process).to_vec();
+        if server.matched.role == Role::Frontend && server.engine.messages().is_some() && self.at_frontend(server, now)
+        {
+            targets.push(MESSAGES);
+        }
+        targets
+    }
+
+    fn at_frontend(&self, server: &Server, now: Instant) -> bool {
+        match self.messages {
+            EngineMessages::Frontend => true,
+            EngineMessages::Engine | EngineMessages::Off => false,
+            EngineMessages::Auto => {
+                let waited = self.attached.get(&server.process.tgid).map(|attached| now - attached.since);
+                let mut engines = self.discovery.servers().filter(|other| other.root == server.root);
+                waited.is_some_and(|waited| waited >= ENGINE_WAIT)
+                    && !engines.any(|other| {
+                        self.attachment(other.process.tgid) == Attachment::Attached
+                            && other.matched.role == Role::Engine
+                    })
+            }
+        }
+    }
+
+    /// Whether the process is to be attached to.
+    fn is_wanted(&self, server: &Server) -> bool {
+        match server.matched.role {
+            Role::Frontend => true,
+            Role::Engine => matches!(self.messages, EngineMessages::Auto | EngineMessages::Engine),
+            Role::Worker => false,
+        }
     }
 
     fn ended(&mut self, tgid: Tgid) {

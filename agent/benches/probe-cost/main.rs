@@ -4,7 +4,7 @@
 //! machine does hits all of them. A round counts only where every call was reported and nothing was lost.
 
 use anyhow::{Context, Result, ensure};
-use inferscope::engine::{Library, Target};
+use inferscope::engine::{Library, SOCKETS, Target};
 use inferscope::event::{Event, EventKind, Tgid};
 use inferscope::kernel::attach::Source;
 use inferscope::kernel::capture::{Capture, Captured};
@@ -137,8 +137,8 @@ fn measure(traced: &mut Traced, callee: &Callee, place: Where) -> Result<f64> {
     let links: Vec<_> =
         candidates.into_iter().map(|probe| probes.attach_probe(tgid, &path, probe)).collect::<Result<_, _>>()?;
     match place {
-        Where::Tracepoints => drop(probes.attach(tgid, &[], Source::Syscalls)?),
-        Where::TracepointsOfOthers => drop(probes.attach(Tgid(std::process::id()), &[], Source::Syscalls)?),
+        Where::Tracepoints => drop(probes.attach(tgid, &[SOCKETS], Source::Syscalls)?),
+        Where::TracepointsOfOthers => drop(probes.attach(Tgid(std::process::id()), &[SOCKETS], Source::Syscalls)?),
         _ => {}
     }
     let mut reported = 0;

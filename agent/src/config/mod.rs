@@ -4,6 +4,7 @@
 //! of a setting is written for operators. Reading collects all problems; nothing here starts, opens or prints anything
 //! beyond the file that it reads.
 
+mod choice;
 mod document;
 pub mod problem;
 mod rule;
@@ -14,8 +15,9 @@ mod target;
 mod tests;
 mod yaml;
 
+pub use self::choice::{EngineMessages, Source};
 pub use self::problem::Invalid;
-pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Source};
+pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers};
 
 use self::problem::{Path, Problem, Problems};
 use self::rule::{bucket_bounds, log_filter, ring_bytes, within};
@@ -71,6 +73,10 @@ settings! {
         /// Where calls are seen: uprobes (only the servers pay), syscalls (tracepoints, for static and musl binaries),
         /// or auto: uprobes where they can be placed, else syscalls.
         source: Source = Source::Auto;
+        /// Where the messages between a server's front end and its engines are read (vLLM: queue, prefill and decode times,
+        /// batches, KV cache, every token): engine (the engine's own end, which sees all front ends and offline
+        /// generation), frontend, off, or auto: the engine's where it runs on this host, else the front end's.
+        engine_messages: EngineMessages = EngineMessages::Auto;
     }
 }
 
@@ -100,6 +106,9 @@ settings! {
         inter_token_latency_seconds: Vec<f64> = vec![
             0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
         ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// llm_batch_size, in sequences
+        batch_size: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],
+            must |bounds: &Vec<f64>| bucket_bounds(bounds);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::problem::{Path, Problems};
 use super::rule::{filled, label_name};
-use super::setting::{Setting, entries, entry, expected, items, key_name, mapping, settings};
+use super::setting::{Setting, entries, entry, items, key_name, mapping, settings};
 use super::suggest::did_you_mean;
 use super::yaml::{Entry, Yaml};
 use crate::engine::{self, ENGINES};
@@ -38,17 +38,6 @@ pub struct ServerRule {
     pub argv: String,
     /// The server's name; derived where absent.
     pub service: Option<String>,
-}
-
-/// Where calls are seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Uprobes where they can be placed, else syscalls.
-    Auto,
-    /// Uprobes, or an error.
-    Uprobes,
-    /// Syscall tracepoints.
-    Syscalls,
 }
 
 impl Setting for Labels {
@@ -157,32 +146,6 @@ impl Setting for ServerRule {
         let mut entries = vec![text("engine", self.engine), text("argv", &self.argv)];
         entries.extend(self.service.as_ref().map(|service| text("service", service)));
         Yaml::Section(entries)
-    }
-}
-
-impl Source {
-    const ALL: [Source; 3] = [Source::Auto, Source::Uprobes, Source::Syscalls];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Source::Auto => "auto",
-            Source::Uprobes => "uprobes",
-            Source::Syscalls => "syscalls",
-        }
-    }
-}
-
-impl Setting for Source {
-    fn read(value: &Value, path: &Path, problems: &mut Problems) -> Option<Self> {
-        let source = Source::ALL.into_iter().find(|source| value.as_str() == Some(source.name()));
-        if source.is_none() {
-            problems.add(path, expected("auto, uprobes or syscalls", value));
-        }
-        source
-    }
-
-    fn write(&self) -> Yaml {
-        Yaml::Scalar(self.name().to_owned())
     }
 }
 

@@ -1,10 +1,13 @@
 //! One connection of a traced process: first it finds out what it is, then it is read as HTTP or not at all.
 
+use super::group::{End, Group};
 use super::http::Http;
+use super::messages::Socket;
 use super::opening::{Opening, Verdict};
 use super::transaction::Transaction;
 use super::{Output, Server};
-use crate::event::{ConnKey, Event, EventKind, Nanos, Segment};
+use crate::engine::Role;
+use crate::event::{ConnKey, Event, EventKind, Layer, Nanos, Segment};
 use crate::issue::Issue;
 
 /// A connection.
@@ -18,6 +21,7 @@ pub(super) struct Connection {
 enum State {
     Opening(Opening),
     Http(Box<Http>),
+    Messages(Box<Socket>),
     /// Not ours. Kept for a while, because events of it may still be on their way.
     Unwatched,
 }
@@ -35,9 +39,14 @@ pub(super) enum Fate {
 
 impl Connection {
     /// A connection of which nothing was read yet; `event` is its first.
-    pub fn new(event: &Event, server: Server) -> Connection {
-        let state = State::Opening(Opening::new(event.midway));
-        Connection { key: event.conn, server, last_seen: event.time, state }
+    pub fn new(event: &Event, server: &Server) -> Connection {
+        let end = if server.role == Role::Engine { End::Engine } else { End::Frontend };
+        let state = match (event.conn.layer, server.engine.messages()) {
+            (Layer::Message, Some(reader)) => State::Messages(Box::new(Socket::new(reader, end))),
+            (Layer::Message, None) => State::Unwatched,
+            (Layer::Socket | Layer::Tls, _) => State::Opening(Opening::new(event.midway)),
+        };
+        Connection { key: event.conn, server: server.clone(), last_seen: event.time, state }
     }
 
     /// When its last event was.
@@ -45,9 +54,9 @@ impl Connection {
         self.last_seen
     }
 
-    /// Whether it carries requests to a server of ours.
-    pub fn is_http(&self) -> bool {
-        matches!(self.state, State::Http(_))
+    /// Whether it carries requests to a server of ours, or what its processes say of them.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.state, State::Http(_) | State::Messages(_))
     }
 
     /// Its requests in flight.
@@ -57,13 +66,16 @@ impl Connection {
     }
 
     /// Takes one event.
-    pub fn step(&mut self, event: &Event, out: &mut Vec<Output>) -> Fate {
+    pub fn step(&mut self, event: &Event, group: &mut Group, out: &mut Vec<Output>) -> Fate {
         self.last_seen = event.time;
         let fate = match (&event.kind, &mut self.state) {
             (EventKind::Closed, State::Http(http)) => http.closed(event.time, out),
             (EventKind::Closed, _) => Fate::Over,
             (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, out),
-            (EventKind::Frame { .. }, _) => Fate::Lives,
+            (EventKind::Frame { segment, more }, State::Messages(socket)) => {
+                socket.frame(event.time, self.key, segment, *more, group, out)
+            }
+            (EventKind::Frame { .. }, _) | (_, State::Messages(_)) => Fate::Lives,
             (kind, State::Http(http)) => http.step(event.time, kind, &self.server, out),
             (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
         };

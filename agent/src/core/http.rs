@@ -20,11 +20,11 @@
 use super::connection::Fate;
 use super::opening::{Start, begins_event_chunk};
 use super::transaction::{Transaction, delivery};
-use super::{Output, Server};
+use super::{Output, Server, record};
 use crate::engine::Facts;
 use crate::event::{Direction, EventKind, Layer, Nanos, Segment};
 use crate::issue::Issue;
-use crate::request::{Delivery, Ending, Quality, Record, Request};
+use crate::request::{Delivery, Ending, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
 use crate::wire::stream::Stream;
 use crate::wire::{Item, RequestHead, ResponseHead, Stretch};
@@ -329,8 +329,4 @@ fn orphan(server: &Server, time: Nanos) -> Request {
     let mut request = Request::new(server.origin.clone(), String::new(), time);
     request.mark(Quality::JoinedMidway);
     request
-}
-
-fn record(record: Record) -> Output {
-    Output::Record(Box::new(record))
 }

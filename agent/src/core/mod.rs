@@ -9,11 +9,15 @@ use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
 use crate::request::{Origin, Record};
 use connection::{Connection, Fate};
+use group::Group;
+pub use group::{Finished, Iterated, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod connection;
+mod group;
 mod http;
+mod messages;
 mod opening;
 mod transaction;
 
@@ -58,7 +62,7 @@ pub enum ProcessChange {
 }
 
 /// Everything that the core ever says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// From now on, copy so much of this connection's calls.
     Volume {
@@ -71,6 +75,10 @@ pub enum Output {
     },
     /// A request ended.
     Record(Box<Record>),
+    /// A scheduler ended an iteration.
+    Iterated(Box<Iterated>),
+    /// A scheduler is done with a sequence.
+    Sequence(Box<Finished>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -102,12 +110,14 @@ impl Default for Options {
 }
 
 /// What is under way, for gauges.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
     /// Requests in flight, by who answers them and what they ask. Answers joined midway are not among them.
     pub running: BTreeMap<Running, u64>,
     /// Connections held.
     pub connections: usize,
+    /// The schedulers that are seen.
+    pub schedulers: Vec<Standing>,
 }
 
 /// Requests in flight that a gauge shows as one number.
@@ -129,6 +139,8 @@ pub struct Running {
 pub struct Core {
     options: Options,
     servers: BTreeMap<Tgid, Server>,
+    /// By the process at their top.
+    groups: BTreeMap<Tgid, Group>,
     /// Ordered, so that what is done to several of them is done in the same order in every run.
     connections: BTreeMap<ConnKey, Connection>,
 }
@@ -138,6 +150,8 @@ pub struct Core {
 struct Server {
     engine: &'static dyn Engine,
     origin: Origin,
+    role: Role,
+    root: Tgid,
 }
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
@@ -147,41 +161,44 @@ impl Core {
     /// A core that knows no process yet.
     #[must_use]
     pub fn new(options: Options) -> Core {
-        Core { options, servers: BTreeMap::new(), connections: BTreeMap::new() }
+        Core { options, servers: BTreeMap::new(), groups: BTreeMap::new(), connections: BTreeMap::new() }
     }
 
     /// Takes one input; appends what follows from it.
     pub fn step(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Kernel(event) => self.event(&event, out),
-            Input::Process(ProcessChange::Started { time, tgid, engine, service, .. }) => {
+            Input::Process(ProcessChange::Started { time, tgid, engine, service, root, role, model }) => {
                 self.forget_process(tgid, time, out);
                 let Some(engine) = engine::by_name(&engine) else { return };
                 let origin = Origin { tgid, engine: engine.name(), service: service.into() };
-                self.servers.insert(tgid, Server { engine, origin });
+                let group = self.groups.entry(root).or_insert_with(|| Group::new(engine, origin.clone()));
+                group.started(tgid, role, &model);
+                self.servers.insert(tgid, Server { engine, origin, role, root });
             }
-            Input::Process(ProcessChange::Ended { time, tgid }) => {
-                self.forget_process(tgid, time, out);
-                self.servers.remove(&tgid);
-            }
+            Input::Process(ProcessChange::Ended { time, tgid }) => self.forget_process(tgid, time, out),
             Input::Tick(now) => {
+                self.groups.values_mut().for_each(|group| group.tick(now, out));
                 self.connections
-                    .retain(|_, connection| connection.is_http() || now.since(connection.last_seen()) < SILENCE);
+                    .retain(|_, connection| connection.is_ours() || now.since(connection.last_seen()) < SILENCE);
             }
         }
     }
 
     /// The agent stops at `time`: what is in flight ends as truncated records.
     pub fn finish(&mut self, time: Nanos, out: &mut Vec<Output>) {
+        let from = out.len();
         for connection in std::mem::take(&mut self.connections).into_values() {
             connection.truncate(time, out);
         }
+        self.join(from, out);
     }
 
     /// What is under way now.
     #[must_use]
     pub fn view(&self) -> View {
-        let mut view = View { connections: self.connections.len(), ..View::default() };
+        let schedulers = self.groups.values().flat_map(Group::standing).collect();
+        let mut view = View { connections: self.connections.len(), schedulers, ..View::default() };
         for transaction in self.connections.values().flat_map(Connection::transactions) {
             let Some((origin, facts)) = transaction.running() else { continue };
             let running = Running {
@@ -197,19 +214,41 @@ impl Core {
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<Output>) {
+        let from = out.len();
+        self.connection_event(event, out);
+        self.join(from, out);
+    }
+
+    /// Brings the requests that ended since `from` together with their sequences.
+    fn join(&mut self, from: usize, out: &mut Vec<Output>) {
+        let mut more = Vec::new();
+        for output in out.iter_mut().skip(from) {
+            let Output::Record(record) = output else { continue };
+            let root = self.servers.get(&record.tgid).map(|server| server.root);
+            // Offline requests are born with theirs.
+            let unclaimed = record.sequences.is_empty();
+            if let Some(group) = root.and_then(|root| self.groups.get_mut(&root)).filter(|_| unclaimed) {
+                group.claim(record, &mut more);
+            }
+        }
+        out.append(&mut more);
+    }
+
+    fn connection_event(&mut self, event: &Event, out: &mut Vec<Output>) {
         let Some(server) = self.servers.get(&event.conn.tgid) else { return };
         if !self.connections.contains_key(&event.conn) {
-            if !matches!(event.kind, EventKind::Opened | EventKind::Data(_)) {
+            if !matches!(event.kind, EventKind::Opened | EventKind::Data(_) | EventKind::Frame { .. }) {
                 return;
             }
             forget_reused(&mut self.connections, event, out);
             if self.connections.len() >= self.options.connections {
                 forget_idlest(&mut self.connections, event.time, out);
             }
-            self.connections.insert(event.conn, Connection::new(event, server.clone()));
+            self.connections.insert(event.conn, Connection::new(event, server));
         }
         let Some(connection) = self.connections.get_mut(&event.conn) else { return };
-        match connection.step(event, out) {
+        let Some(group) = self.groups.get_mut(&server.root) else { return };
+        match connection.step(event, group, out) {
             Fate::Lives => {}
             Fate::Unwatched => {
                 for direction in [Direction::Read, Direction::Write] {
@@ -221,11 +260,21 @@ impl Core {
     }
 
     fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {
+        let from = out.len();
         let gone: Vec<ConnKey> = self.connections.keys().filter(|key| key.tgid == tgid).copied().collect();
         for connection in gone.iter().filter_map(|key| self.connections.remove(key)) {
             connection.truncate(time, out);
         }
+        self.join(from, out);
+        let Some(server) = self.servers.remove(&tgid) else { return };
+        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {
+            self.groups.remove(&server.root);
+        }
     }
+}
+
+fn record(record: Record) -> Output {
+    Output::Record(Box::new(record))
 }
 
 /// A new use of a descriptor says that the earlier use is over, though nobody saw it close.

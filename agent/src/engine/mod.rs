@@ -42,6 +42,12 @@ pub trait Engine: Sync {
     fn messages(&self) -> Option<Box<dyn report::Messages>> {
         None
     }
+
+    /// Whether a sequence (its id begins with the answer's, behind a choice's number and `_`) is of the request whose
+    /// answer has the id `answer`.
+    fn is_of(&self, _sequence: &str, _answer: &str) -> bool {
+        false
+    }
 }
 
 /// That a process belongs to a server, with the evidence that `check` and `/status` show.
@@ -233,6 +239,8 @@ pub enum Operation {
     Other,
     TextCompletion,
     Chat,
+    /// By a program in its own process, not over HTTP.
+    Generate,
     Embeddings,
     Score,
     Rerank,
@@ -249,6 +257,7 @@ impl Operation {
             Operation::Other => "other",
             Operation::TextCompletion => "text_completion",
             Operation::Chat => "chat",
+            Operation::Generate => "generate_content",
             Operation::Embeddings => "embeddings",
             Operation::Score => "score",
             Operation::Rerank => "rerank",
@@ -261,7 +270,7 @@ impl Operation {
     /// Whether answers are generated token by token, so that TTFT and ITL mean something.
     #[must_use]
     pub const fn generates(self) -> bool {
-        matches!(self, Operation::TextCompletion | Operation::Chat)
+        matches!(self, Operation::TextCompletion | Operation::Chat | Operation::Generate)
     }
 }
 

@@ -47,6 +47,25 @@ impl Engine for Vllm {
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>> {
         Some(Box::new(openai::Exchange::open(request)?))
     }
+
+    fn is_of(&self, sequence: &str, answer: &str) -> bool {
+        is_of(sequence, answer)
+    }
+}
+
+/// `cmpl-X` is answered by the sequences `cmpl-X-0-01234567`, `cmpl-X-1-…` (one for each prompt), `chatcmpl-X` by
+/// `chatcmpl-X-01234567`; before each, for each of `n` choices, `0_`, `1_`, …. Releases before 0.14 have no random end.
+fn is_of(sequence: &str, answer: &str) -> bool {
+    let digits = sequence.bytes().take_while(u8::is_ascii_digit).count();
+    let child = sequence.get(digits..).and_then(|rest| rest.strip_prefix('_')).filter(|_| digits > 0);
+    let Some(rest) = child.unwrap_or(sequence).strip_prefix(answer) else { return false };
+    let Some(rest) = rest.strip_prefix('-') else { return rest.is_empty() };
+    let is_prompt = |part: &str| !part.is_empty() && part.len() < 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_random = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match rest.split_once('-') {
+        Some((prompt, random)) => is_prompt(prompt) && is_random(random),
+        None => is_prompt(rest) || is_random(rest),
+    }
 }
 
 fn judge(process: &Process) -> Option<(Role, String)> {
@@ -169,6 +188,21 @@ mod tests {
 
     /// Comm, arguments, the parent's arguments, and what it is.
     type Case = (&'static str, &'static str, &'static str, Option<(Role, &'static str)>);
+
+    #[test]
+    fn sequences_are_of_their_request_only() {
+        for sequence in
+            ["cmpl-a-0-afa57659", "cmpl-a-12-afa57659", "0_cmpl-a-0-afa57659", "cmpl-a-0", "cmpl-a", "3_cmpl-a"]
+        {
+            assert!(is_of(sequence, "cmpl-a"), "{sequence}");
+        }
+        for sequence in
+            ["cmpl-a-b-0-afa57659", "cmpl-ab-0-afa57659", "_cmpl-a", "x_cmpl-a", "cmpl-a-0-afa5765", "cmpl-a-"]
+        {
+            assert!(!is_of(sequence, "cmpl-a"), "{sequence}");
+        }
+        assert!(is_of("chatcmpl-a-afa57659", "chatcmpl-a"));
+    }
 
     #[test]
     fn the_model_is_what_clients_call_it() {

@@ -45,9 +45,8 @@ pub enum AttachError {
 }
 
 struct Attachment {
-    targets: &'static [Target],
-    /// Files that have been looked at, each for one of the targets.
-    files: BTreeSet<(MappedFile, usize)>,
+    /// Files that have been looked at, each for the functions of one target.
+    files: BTreeSet<(MappedFile, &'static [Hook])>,
     probes: BTreeSet<(MappedFile, Probe)>,
     links: Vec<UProbeLink>,
     hooks: Vec<status::Hook>,
@@ -101,10 +100,9 @@ impl Probes {
     /// # Errors
     /// When the process is gone or cannot be looked at. A function that could not be probed is no error of the process:
     /// its state says why.
-    pub fn attach(&mut self, tgid: Tgid, targets: &'static [Target], source: Source) -> Result<bool, AttachError> {
+    pub fn attach(&mut self, tgid: Tgid, targets: &[Target], source: Source) -> Result<bool, AttachError> {
         let files = plan::mapped_files(tgid).map_err(|error| AttachError::Maps(tgid.0, error))?;
         let mut attachment = self.attached.remove(&tgid).unwrap_or_else(|| Attachment {
-            targets,
             files: BTreeSet::new(),
             probes: BTreeSet::new(),
             links: Vec::new(),
@@ -113,27 +111,28 @@ impl Probes {
         });
         let first = attachment.files.is_empty() && !attachment.syscalls;
         let before = attachment.links.len();
-        let libc = files.iter().any(|file| plan::belongs(file, Library::Libc));
-        let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc);
-        if by_syscalls && !attachment.syscalls {
+        let sockets = targets.iter().any(|target| target.library == Library::Libc);
+        let libc = || files.iter().any(|file| plan::belongs(file, Library::Libc));
+        let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc());
+        if sockets && by_syscalls && !attachment.syscalls {
             self.attach_syscalls(tgid, &mut attachment)?;
         }
         // Before the first probe: its events must find the process traced.
         let kind = if attachment.syscalls { SOURCE_SYSCALLS } else { SOURCE_UPROBES };
         self.traced.insert(tgid.0, kind, 0).map_err(|error| AttachError::Program(error.to_string()))?;
-        for (index, target) in attachment.targets.iter().enumerate() {
+        for target in targets {
             if target.library == Library::Libc && attachment.syscalls {
                 continue;
             }
             for file in plan::candidates(tgid, &files, target.library) {
-                if attachment.files.insert((file.clone(), index)) {
+                if attachment.files.insert((file.clone(), target.hooks)) {
                     self.attach_file(tgid, &file, target, &mut attachment);
                 }
             }
         }
         let grown = attachment.links.len() > before || (first && attachment.syscalls);
         self.attached.insert(tgid, attachment);
-        if first && grown {
+        if first && grown && sockets {
             self.add_open_connections(tgid);
         }
         Ok(grown)

@@ -4,7 +4,7 @@
 use super::elf::Image;
 use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placement, Price, Wants};
 use crate::engine::{Library, Target};
-use crate::event::Tgid;
+use crate::event::{Layer, Tgid};
 use crate::status::{self, HookState};
 use inferscope_ebpf::{Action, Cookie, Hook};
 use std::collections::BTreeSet;
@@ -183,7 +183,7 @@ pub fn plan(path: &Path, target: &Target) -> Result<Vec<Planned>, PlanError> {
 /// Where a write can be stamped cheaply before it acts. Behind its system call is too late: a client that the write wakes
 /// may run first, and would have received what had not left.
 fn start(image: &Image<'_>, function: &Function<'_>, hook: Hook) -> Option<u64> {
-    if hook.action() != Action::Write || hook.is_tls() {
+    if hook.action() != Action::Write || Layer::of(hook) != Layer::Socket {
         return None;
     }
     let contract = Contract { wants: Wants::ArgumentsOnly, ..Contract::of(hook)? };
@@ -198,11 +198,13 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
     let cookie = Cookie::of(hook).0;
     let at = |program, address| Some(Probe { program, offset: image.file_offset(address)?, cookie });
     let wants = Contract::of(hook)?.wants;
-    let (enter, leave) = match (hook.is_tls(), wants) {
-        (true, Wants::ArgumentsAndResult) => ("tls_enter", Some("tls_return")),
-        (true, Wants::ArgumentsOnly) => ("tls_free", None),
-        (false, Wants::ArgumentsAndResult) => ("socket_enter", Some("socket_return")),
-        (false, Wants::ArgumentsOnly) => ("socket_close", None),
+    let (enter, leave) = match (Layer::of(hook), wants) {
+        (Layer::Socket, Wants::ArgumentsAndResult) => ("socket_enter", Some("socket_return")),
+        (Layer::Socket, Wants::ArgumentsOnly) => ("socket_close", None),
+        (Layer::Tls, Wants::ArgumentsAndResult) => ("tls_enter", Some("tls_return")),
+        (Layer::Tls, Wants::ArgumentsOnly) => ("tls_free", None),
+        (Layer::Message, Wants::ArgumentsAndResult) => ("message_enter", Some("message_return")),
+        (Layer::Message, Wants::ArgumentsOnly) => ("message_send", None),
     };
     match placement {
         Placement::BehindSyscall { sites } => sites.iter().map(|site| at("socket_whole", *site)).collect(),
@@ -252,6 +254,8 @@ mod tests {
         for name in ["libssl.so.3", "libssl-57118d4e.so.3", "libssl-81259c47.so.1.1.1k"] {
             assert!(belongs(&file(&format!("/x/{name}")), Library::OpenSsl), "{name}");
         }
+        assert!(belongs(&file("/x/pyzmq.libs/libzmq-2f02442c.so.5.2.5"), Library::ZeroMq));
+        assert!(!belongs(&file("/x/zmq/_zmq.abi3.so"), Library::ZeroMq));
     }
 
     #[test]

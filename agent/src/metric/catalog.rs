@@ -39,6 +39,8 @@ pub enum BucketSet {
     TimeToFirstToken,
     /// `inter_token_latency_seconds`.
     InterTokenLatency,
+    /// `batch_size`.
+    BatchSize,
 }
 
 /// What a metric is measured in.
@@ -81,7 +83,8 @@ pub const TIME_TO_FIRST_TOKEN: Metric = Metric {
     unit: Unit::Seconds,
     labels: &["engine", "model", "service", "operation", "stream"],
     help: "From the request's first byte read to the first streamed event with content written: neither headers nor a role \
-           announcement are a token",
+           announcement are a token. Of answers that are not streamed: to the engine's first output, where its messages are \
+           seen",
 };
 
 /// llm_inter_token_latency_seconds
@@ -91,7 +94,9 @@ pub const INTER_TOKEN_LATENCY: Metric = Metric {
     kind: Kind::Histogram(BucketSet::InterTokenLatency),
     unit: Unit::Seconds,
     labels: &["engine", "model", "service", "source"],
-    help: "Between consecutive content events of one request and choice; source=\"wire\": as written to the client",
+    help: "source=\"wire\": between consecutive content events of one request and choice, as written to the client; \
+           source=\"engine\": between consecutive outputs of one sequence, by the engine's own stamps, where its messages \
+           are seen. One for each server, never both",
 };
 
 /// llm_time_per_output_token_seconds
@@ -112,8 +117,8 @@ pub const TOKENS_GENERATED: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],
-    help: "Generated tokens of finished requests; source=\"usage\": as the server stated in its answer, other answers are \
-           not in it. Throughput is its rate()",
+    help: "Generated tokens. source=\"usage\": of finished requests, as the server stated in its answer; source=\"engine\": all, \
+           with each iteration, where the engine's messages are seen. Throughput is its rate()",
 };
 
 /// llm_prompt_tokens_total
@@ -123,7 +128,8 @@ pub const PROMPT_TOKENS: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],
-    help: "Prompt tokens of finished requests, where the server stated them",
+    help: "Prompt tokens. source=\"usage\": of finished requests, where the server stated them; source=\"engine\": of every \
+           sequence that had its first output",
 };
 
 /// llm_prompt_tokens_cached_total
@@ -133,7 +139,7 @@ pub const PROMPT_TOKENS_CACHED: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],
-    help: "Prompt tokens that came from the prefix cache, where the server stated them",
+    help: "Prompt tokens that came from the prefix cache, where the server stated them or its engine did",
 };
 
 /// llm_requests_running
@@ -142,9 +148,149 @@ pub const REQUESTS_RUNNING: Metric = Metric {
     otlp: "inferscope.llm.requests.running",
     kind: Kind::Gauge,
     unit: Unit::Count,
-    labels: &["engine", "model", "service", "source"],
-    help: "Requests that were read and are not yet answered to the end; source=\"inferred\": from the connections, not from \
-           the scheduler",
+    labels: &["engine", "model", "service", "source", "engine_index"],
+    help: "source=\"inferred\": requests that were read and are not yet answered to the end, from the connections; \
+           source=\"engine\": sequences that have a place in the batch, as the scheduler says, for each engine of the server",
+};
+
+/// llm_frontend_duration_seconds
+pub const FRONTEND_DURATION: Metric = Metric {
+    name: "llm_frontend_duration_seconds",
+    otlp: "inferscope.llm.frontend.duration",
+    kind: Kind::Histogram(BucketSet::TimeToFirstToken),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "From the request's first byte read to the front end's message that hands it to the engine",
+};
+
+/// llm_dispatch_duration_seconds
+pub const DISPATCH_DURATION: Metric = Metric {
+    name: "llm_dispatch_duration_seconds",
+    otlp: "inferscope.llm.dispatch.duration",
+    kind: Kind::Histogram(BucketSet::TimeToFirstToken),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "From the hand-over to the scheduler's queue: transport, and the wait for the iteration under way to end",
+};
+
+/// llm_queue_duration_seconds
+pub const QUEUE_DURATION: Metric = Metric {
+    name: "llm_queue_duration_seconds",
+    otlp: "inferscope.llm.queue.duration",
+    kind: Kind::Histogram(BucketSet::TimeToFirstToken),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "In the scheduler's queue, by the engine's own stamps; of finished sequences",
+};
+
+/// llm_prefill_duration_seconds
+pub const PREFILL_DURATION: Metric = Metric {
+    name: "llm_prefill_duration_seconds",
+    otlp: "inferscope.llm.prefill.duration",
+    kind: Kind::Histogram(BucketSet::TimeToFirstToken),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "From the first place in a batch to the first output, by the engine's own stamps; of finished sequences",
+};
+
+/// llm_decode_duration_seconds
+pub const DECODE_DURATION: Metric = Metric {
+    name: "llm_decode_duration_seconds",
+    otlp: "inferscope.llm.decode.duration",
+    kind: Kind::Histogram(BucketSet::RequestDuration),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "From the first output to the last, by the engine's own stamps; of finished sequences",
+};
+
+/// llm_detokenize_duration_seconds
+pub const DETOKENIZE_DURATION: Metric = Metric {
+    name: "llm_detokenize_duration_seconds",
+    otlp: "inferscope.llm.detokenize.duration",
+    kind: Kind::Histogram(BucketSet::TimeToFirstToken),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service"],
+    help: "From the engine's message with the first output to the first streamed event with content written",
+};
+
+/// llm_queue_depth
+pub const QUEUE_DEPTH: Metric = Metric {
+    name: "llm_queue_depth",
+    otlp: "inferscope.llm.requests.waiting",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "source", "engine_index"],
+    help: "Sequences that wait for a place in the batch, as the scheduler says; one for each engine of the server",
+};
+
+/// llm_kv_cache_usage_ratio
+pub const KV_CACHE_USAGE: Metric = Metric {
+    name: "llm_kv_cache_usage_ratio",
+    otlp: "inferscope.llm.kv_cache.usage",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "engine_index"],
+    help: "Share of the KV cache in use, 0 to 1, as the scheduler says",
+};
+
+/// llm_batch_size
+pub const BATCH_SIZE: Metric = Metric {
+    name: "llm_batch_size",
+    otlp: "inferscope.llm.batch_size",
+    kind: Kind::Histogram(BucketSet::BatchSize),
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "engine_index"],
+    help: "Sequences that one iteration of the scheduler brought something for",
+};
+
+/// llm_batch_size_last
+pub const BATCH_SIZE_LAST: Metric = Metric {
+    name: "llm_batch_size_last",
+    otlp: "inferscope.llm.batch_size.last",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "engine_index"],
+    help: "The same of the last iteration",
+};
+
+/// llm_prefix_cache_queries_total
+pub const PREFIX_CACHE_QUERIES: Metric = Metric {
+    name: "llm_prefix_cache_queries_total",
+    otlp: "inferscope.llm.prefix_cache.queries",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service"],
+    help: "Prompt tokens looked up in the prefix cache",
+};
+
+/// llm_prefix_cache_hits_total
+pub const PREFIX_CACHE_HITS: Metric = Metric {
+    name: "llm_prefix_cache_hits_total",
+    otlp: "inferscope.llm.prefix_cache.hits",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service"],
+    help: "Prompt tokens found in the prefix cache",
+};
+
+/// llm_preemptions_total
+pub const PREEMPTIONS: Metric = Metric {
+    name: "llm_preemptions_total",
+    otlp: "inferscope.llm.preemptions",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service"],
+    help: "Sequences that lost their place in the batch and had to wait again",
+};
+
+/// llm_tokens_wasted_total
+pub const TOKENS_WASTED: Metric = Metric {
+    name: "llm_tokens_wasted_total",
+    otlp: "inferscope.llm.tokens.wasted",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service"],
+    help: "Tokens that were generated after their client had left, or their request had been given up; they count as generated, too",
 };
 
 /// inferscope_build_info
@@ -282,6 +428,25 @@ pub const SECTIONS: &[(&str, &[&Metric])] = &[
             &PROMPT_TOKENS,
             &PROMPT_TOKENS_CACHED,
             &REQUESTS_RUNNING,
+        ],
+    ),
+    (
+        "Inside the engine",
+        &[
+            &FRONTEND_DURATION,
+            &DISPATCH_DURATION,
+            &QUEUE_DURATION,
+            &PREFILL_DURATION,
+            &DECODE_DURATION,
+            &DETOKENIZE_DURATION,
+            &QUEUE_DEPTH,
+            &KV_CACHE_USAGE,
+            &BATCH_SIZE,
+            &BATCH_SIZE_LAST,
+            &PREFIX_CACHE_QUERIES,
+            &PREFIX_CACHE_HITS,
+            &PREEMPTIONS,
+            &TOKENS_WASTED,
         ],
     ),
     (

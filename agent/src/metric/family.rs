@@ -71,8 +71,13 @@ impl<L: Labels, M> Family<L, M> {
 impl<L: Labels> Family<L, Gauge> {
     /// Sets every series at once, so that no scrape sees half of it. Series that are not in `values` are 0.
     pub fn set_all(&self, values: BTreeMap<L, i64>) {
+        self.set_some(values, |_| true);
+    }
+
+    /// The same for those series only that are `of` one kind.
+    pub fn set_some(&self, values: BTreeMap<L, i64>, of: impl Fn(&L) -> bool) {
         let mut series = self.lock();
-        for gauge in series.iter().filter(|(labels, _)| !values.contains_key(labels)).map(|(_, gauge)| gauge) {
+        for (_, gauge) in series.iter().filter(|(labels, _)| of(labels) && !values.contains_key(labels)) {
             gauge.set(0);
         }
         for (labels, value) in values {

@@ -41,6 +41,32 @@ pub struct Sourced {
     pub source: &'static str,
 }
 
+/// A scheduler of a server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfScheduler {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub engine_index: u32,
+}
+
+/// What is under way: as a scheduler says, or as connections show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct StandingOf {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub source: &'static str,
+    /// Absent where no scheduler said it.
+    pub engine_index: Option<u32>,
+}
+
+impl StandingOf {
+    /// As a scheduler says.
+    pub fn engine(scheduler: &OfScheduler) -> StandingOf {
+        let OfScheduler { server, engine_index } = scheduler.clone();
+        StandingOf { server, source: "engine", engine_index: Some(engine_index) }
+    }
+}
+
 /// `inferscope_build_info`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct Build {
@@ -121,6 +147,18 @@ impl OfServer for Outcome {
 }
 
 impl OfServer for Call {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for OfScheduler {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for StandingOf {
     fn server(&self) -> &Server {
         &self.server
     }

@@ -7,6 +7,7 @@ pub mod catalog;
 mod family;
 mod label;
 mod model;
+mod schedule;
 mod sink;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,13 @@
 use super::catalog::{self, BucketSet, Kind, Metric};
 use super::family::{Book, Family, Labels};
 use super::label::{
-    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfServer, Outcome, Server,
-    Sourced, Unsupported, sanitised,
+    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
+    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
+use super::schedule::{Schedules, Shared};
 use crate::config::{Buckets, Config};
+use crate::core::{Finished, Iterated, Standing};
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::{Quality, Record};
@@ -41,7 +43,8 @@ pub struct Metrics {
     generated: Family<Sourced, Counter>,
     prompt: Family<Sourced, Counter>,
     prompt_cached: Family<Sourced, Counter>,
-    running: Family<Sourced, Gauge>,
+    running: Family<StandingOf, Gauge>,
+    schedules: Schedules,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -112,6 +115,7 @@ impl Metrics {
             prompt: counter(&mut book, &catalog::PROMPT_TOKENS),
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
+            schedules: Schedules::new(&mut book, &config.buckets),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -138,7 +142,10 @@ impl Metrics {
         self.requests.with(&outcome, |requests| {
             requests.inc();
         });
-        self.tokens(record, &call.server);
+        // An engine's messages count every token, also of answers that state none.
+        if !record.tapped {
+            self.tokens(record, &call.server);
+        }
         if record.quality == Quality::Complete {
             self.latencies(record, call);
         } else {
@@ -153,10 +160,37 @@ impl Metrics {
         observe(&self.duration, &call, record.duration());
         observe(&self.first_token, &call, record.ttft());
         observe(&self.per_output_token, &call.server, record.tpot());
-        if !record.gaps.is_empty() {
+        self.schedules.record(&call.server, record);
+        if !record.gaps.is_empty() && !record.tapped {
             let labels = Sourced { server: call.server, source: "wire" };
             self.inter_token.with(&labels, |gaps| record.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
         }
+    }
+
+    /// A scheduler ended an iteration.
+    pub fn iterated(&self, said: &Iterated) {
+        let server = self.server(said.origin.engine, &said.origin.service, &said.model, None);
+        self.schedules.iterated(&self.shared(), server, said);
+    }
+
+    /// A scheduler is done with a sequence.
+    pub fn sequence(&self, finished: &Finished) {
+        let server = self.server(finished.origin.engine, &finished.origin.service, &finished.model, None);
+        self.schedules.sequence(&server, &finished.sequence);
+    }
+
+    /// All schedulers as they stand now.
+    pub fn schedulers(&self, standing: Vec<Standing>) {
+        let labelled = standing.into_iter().map(|standing| {
+            let server = self.server(standing.origin.engine, &standing.origin.service, &standing.model, None);
+            (OfScheduler { server, engine_index: standing.index }, standing)
+        });
+        self.schedules.standing(&self.shared(), labelled.collect());
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        let Metrics { inter_token, generated, prompt, prompt_cached, running, .. } = self;
+        Shared { inter_token, generated, prompt, prompt_cached, running }
     }
 
     fn tokens(&self, record: &Record, server: &Server) {
@@ -209,11 +243,12 @@ impl Metrics {
     pub fn running(&self, running: &[Running]) {
         let mut counts: BTreeMap<_, i64> = BTreeMap::new();
         for Running { engine, service, model, count } in running {
-            let labels = Sourced { server: self.server(engine, service, model, None), source: "inferred" };
+            let server = self.server(engine, service, model, None);
+            let labels = StandingOf { server, source: "inferred", engine_index: None };
             let sum = counts.entry(labels).or_default();
             *sum = sum.saturating_add_unsigned(*count);
         }
-        self.running.set_all(counts);
+        self.running.set_some(counts, |labels| labels.engine_index.is_none());
     }
 
     /// All processes of servers, as they stand now.
@@ -292,6 +327,7 @@ impl Metrics {
         end(&self.prompt, ends);
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
+        self.schedules.end(ends);
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -319,30 +355,31 @@ impl Metrics {
     }
 }
 
-fn counter<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Counter> {
+pub(super) fn counter<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Counter> {
     book.add(row, 1, Counter::default)
 }
 
-fn gauge<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Gauge> {
+pub(super) fn gauge<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<L, Gauge> {
     book.add(row, 1, Gauge::default)
 }
 
-fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Histogram> {
+pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Histogram> {
     let bounds = match row.kind {
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     };
     // The exposition adds the bucket +Inf, the sum and the count.
     book.add(row, bounds.len().saturating_add(3), move || Histogram::new(bounds.iter().copied()))
 }
 
-fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {
+pub(super) fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {
     let Some(nanos) = nanos else { return };
     family.with(labels, |histogram| histogram.observe(seconds(nanos)));
 }
 
-fn seconds(nanos: u64) -> f64 {
+pub(super) fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }

@@ -5,10 +5,12 @@
 use super::catalog::{self, Kind, Metric, SECTIONS};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
+use crate::core::{Finished, Iterated, Standing};
+use crate::engine::report::Scheduler;
 use crate::engine::{Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use crate::request::{Quality, Record, Status};
+use crate::request::{Origin, Quality, Record, Sequence, Status};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook};
 use prometheus_client::encoding::text;
@@ -50,6 +52,47 @@ fn chat() -> Record {
         content_events: 5,
         choices: 1,
         gaps: vec![2_200 * MS; 4],
+        sequences: Vec::new(),
+        tapped: false,
+    }
+}
+
+fn iterated() -> Iterated {
+    Iterated {
+        origin: Origin { tgid: Tgid(8), engine: "vllm", service: "s".into() },
+        model: "m".into(),
+        index: 0,
+        batch: Some(3),
+        tokens: 4,
+        wasted: 1,
+        prompt_tokens: 30,
+        cached_tokens: 16,
+        preemptions: 1,
+        gaps: vec![20 * MS; 2],
+        scheduler: Some(Scheduler {
+            running: 3,
+            waiting: 2,
+            kv_cache_usage: Some(0.25),
+            prefix_queries: Some(30),
+            prefix_hits: Some(16),
+        }),
+    }
+}
+
+/// Of [`chat`].
+fn sequence() -> Sequence {
+    let at = |ms: u64| Some(Nanos(100_000 * MS + ms * MS));
+    Sequence {
+        id: "chatcmpl-1-0123abcd".into(),
+        handed_over: at(4),
+        queued: at(5),
+        scheduled: at(7),
+        first_output: at(150),
+        first_received: at(151),
+        last_output: at(8_900),
+        outputs: 5,
+        tokens: 5,
+        ..Sequence::default()
     }
 }
 
@@ -70,6 +113,11 @@ fn full() -> Metrics {
     metrics.record(&chat());
     metrics.record(&Record { quality: Quality::Gap, ..chat() });
     metrics.issue(Issue::StreamGap);
+    let sequence = sequence();
+    metrics.iterated(&iterated());
+    metrics.record(&Record { tapped: true, sequences: vec![sequence.clone()], ..chat() });
+    let (origin, model) = (iterated().origin, iterated().model);
+    metrics.sequence(&Finished { origin, model, sequence });
     metrics.running(&[Running { engine: "vllm", service: "s".into(), model: "m".into(), count: 2 }]);
     metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0, 0] })]);
     metrics.programs(&[("socket_read", Duration::from_millis(1500))]);
@@ -269,8 +317,8 @@ fn running_requests_are_a_snapshot() {
     assert_eq!(
         series(&metrics, "llm_requests_running"),
         [
-            r#"llm_requests_running{engine="vllm",model="",service="s",source="inferred"} 0"#,
-            r#"llm_requests_running{engine="vllm",model="m",service="s",source="inferred"} 1"#,
+            r#"llm_requests_running{engine="vllm",model="",service="s",source="inferred",engine_index=""} 0"#,
+            r#"llm_requests_running{engine="vllm",model="m",service="s",source="inferred",engine_index=""} 1"#,
         ]
     );
 }
@@ -288,4 +336,38 @@ fn series_are_counted_by_metric() {
         };
         assert_eq!(text.lines().filter(own).count().to_string(), count, "{family}");
     }
+}
+
+#[test]
+fn an_engine_counts_once_and_times_alone() {
+    let metrics = Metrics::new(&Config::default());
+    metrics.iterated(&iterated());
+    metrics.record(&Record { tapped: true, sequences: vec![sequence()], ..chat() });
+    let generated = r#"llm_tokens_generated_total{engine="vllm",model="m",service="s",source="engine"} 4"#;
+    assert_eq!(series(&metrics, "llm_tokens_generated_total"), [generated]);
+    let gaps = series(&metrics, "llm_inter_token_latency_seconds_count");
+    assert_eq!(
+        gaps,
+        [r#"llm_inter_token_latency_seconds_count{engine="vllm",model="m",service="s",source="engine"} 2"#]
+    );
+    let frontend = series(&metrics, "llm_frontend_duration_seconds_sum");
+    assert_eq!(frontend, [r#"llm_frontend_duration_seconds_sum{engine="vllm",model="m",service="s"} 0.004"#]);
+    let detokenize = series(&metrics, "llm_detokenize_duration_seconds_sum");
+    assert_eq!(detokenize, [r#"llm_detokenize_duration_seconds_sum{engine="vllm",model="m",service="s"} 0.049"#]);
+}
+
+#[test]
+fn a_scheduler_that_is_gone_has_no_series() {
+    let metrics = Metrics::new(&Config::default());
+    metrics.iterated(&iterated());
+    let Iterated { origin, model, index, scheduler, .. } = iterated();
+    let standing = Standing { origin, model, index, scheduler: scheduler.unwrap(), last_batch: Some(3) };
+    metrics.schedulers(vec![standing]);
+    let running = |metrics: &Metrics| series(metrics, "llm_requests_running").concat();
+    assert!(running(&metrics).ends_with(r#"source="engine",engine_index="0"} 3"#), "{}", running(&metrics));
+    metrics.schedulers(Vec::new());
+    for name in ["llm_requests_running", "llm_queue_depth", "llm_kv_cache_usage_ratio", "llm_batch_size_last"] {
+        assert_eq!(series(&metrics, name), Vec::<String>::new());
+    }
+    assert!(!series(&metrics, "llm_batch_size_count").is_empty(), "what was observed stays");
 }

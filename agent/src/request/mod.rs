@@ -9,6 +9,9 @@ use crate::issue::Issue;
 use std::sync::Arc;
 
 mod record;
+mod sequence;
+
+pub use sequence::{Added, Sequence};
 
 /// How much of a request was seen. Only complete records feed latency histograms; all feed the request counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,13 +116,17 @@ pub struct Record {
     /// Nanoseconds between consecutive content events of one choice, in order of arrival. Events that left in one call
     /// left at one moment: the gap between them is 0.
     pub gaps: Vec<u64>,
+    /// What the engine made of it, where its messages are seen and were recognised as this request's.
+    pub sequences: Vec<Sequence>,
+    /// The engine's messages are seen: tokens and inter-token times come from there.
+    pub tapped: bool,
 }
 
 /// Inter-token gaps kept of one request.
 pub const MAX_GAPS: usize = 65_536;
 
 /// Who answers a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The process.
     pub tgid: Tgid,
@@ -301,6 +308,8 @@ impl Request {
             content_events: self.content_events,
             choices: u32::try_from(self.last_contents.len()).unwrap_or(u32::MAX),
             gaps: self.gaps,
+            sequences: Vec::new(),
+            tapped: false,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A latency is given only of a request that was seen whole. Text never stood in a record, so a line holds none.
 
-use super::{Quality, Record};
+use super::{Quality, Record, Sequence};
+use crate::engine::report::Finish;
 use crate::event::Nanos;
 use serde_json::{Value, json};
 
@@ -13,20 +14,46 @@ impl Record {
         self.complete().then(|| self.end.since(self.arrival))
     }
 
-    /// Time to first token: nanoseconds from arrival to the first content event. Only of streamed answers.
+    /// Time to first token: nanoseconds from arrival to the first content event; where the answer is not streamed, to the
+    /// engine's first output.
     #[must_use]
     pub fn ttft(&self) -> Option<u64> {
-        self.first_content.filter(|_| self.complete()).map(|first| first.since(self.arrival))
+        let output = self.first_received().filter(|_| !self.stream && self.operation.generates());
+        self.first_content.or(output).filter(|_| self.complete()).map(|first| first.since(self.arrival))
+    }
+
+    /// Nanoseconds from arrival to the first hand-over to the engine.
+    #[must_use]
+    pub fn frontend(&self) -> Option<u64> {
+        // A sequence without a request was born when it was handed over.
+        let handed_over = self.sequences.iter().filter_map(|sequence| sequence.handed_over).min();
+        handed_over.filter(|_| self.complete() && !self.path.is_empty()).map(|time| time.since(self.arrival))
+    }
+
+    /// Nanoseconds from the engine's message with the first output to the first content event. Only of streamed answers.
+    #[must_use]
+    pub fn detokenize(&self) -> Option<u64> {
+        Some(self.first_content.filter(|_| self.complete())?.since(self.first_received()?))
+    }
+
+    fn first_received(&self) -> Option<Nanos> {
+        self.sequences.iter().filter_map(|sequence| sequence.first_received).min()
     }
 
     /// Time per output token: nanoseconds from the first content event to the last, by the tokens after the first. Needs
     /// the server's own token count, because an event is not a token, and a single choice, because the count is of all.
+    /// Where the answer is not streamed: from the engine's first output to its last.
     #[must_use]
     pub fn tpot(&self) -> Option<u64> {
-        if !self.complete() || self.choices != 1 {
+        if !self.complete() {
             return None;
         }
-        let steps = self.usage.completion?.checked_sub(1)?;
+        let engine = if let [sequence] = self.sequences.as_slice() { Some(sequence) } else { None };
+        if self.choices != 1 || self.first_content.is_none() {
+            return engine?.per_token();
+        }
+        let tokens = engine.filter(|sequence| !sequence.partial).map(|sequence| sequence.tokens);
+        let steps = self.usage.completion.or(tokens)?.checked_sub(1)?;
         self.last_content?.since(self.first_content?).checked_div(steps)
     }
 
@@ -59,7 +86,30 @@ impl Record {
             "end_us": offset(self.end),
             "content_events": self.content_events,
             "choices": self.choices,
+            "sequences": self.sequences.iter().map(|sequence| self.sequence(sequence)).collect::<Vec<_>>(),
             "gaps_us": self.gaps.iter().copied().map(micros).collect::<Vec<_>>(),
+        })
+    }
+
+    fn sequence(&self, sequence: &Sequence) -> Value {
+        let offset = |time: Nanos| micros(time.since(self.arrival));
+        json!({
+            "id": sequence.id,
+            "handed_over_us": sequence.handed_over.map(offset),
+            "queued_us": sequence.queued.map(offset),
+            "scheduled_us": sequence.scheduled.map(offset),
+            "first_output_us": sequence.first_output.map(offset),
+            "first_received_us": sequence.first_received.map(offset),
+            "last_output_us": sequence.last_output.map(offset),
+            "outputs": sequence.outputs,
+            "tokens": sequence.tokens,
+            "wasted_tokens": sequence.wasted,
+            "prompt_tokens": sequence.prompt_tokens,
+            "cached_tokens": sequence.cached_tokens,
+            "preemptions": sequence.preemptions,
+            "finish_reason": sequence.finish.map(Finish::name),
+            "aborted_us": sequence.aborted.map(offset),
+            "partial": sequence.partial,
         })
     }
 

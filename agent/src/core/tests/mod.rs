@@ -5,6 +5,7 @@
 
 mod answers;
 mod endings;
+mod groups;
 mod losses;
 mod random;
 mod scene;

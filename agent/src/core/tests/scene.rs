@@ -139,6 +139,8 @@ pub fn line(output: &Output) -> String {
         Output::Volume { direction, volume, .. } => format!("{direction:?} {volume:?}"),
         Output::Issue(issue) => issue.name().to_owned(),
         Output::Record(record) => record_line(record),
+        Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
+        Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
     }
 }
 

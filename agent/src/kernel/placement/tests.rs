@@ -89,6 +89,8 @@ tables! {
     openssl_3_0_aarch64: "openssl-3.0-aarch64",
     openssl_3_5_x86_64: "openssl-3.5-x86_64",
     openssl_3_5_aarch64: "openssl-3.5-aarch64",
+    libzmq_4_3_5_x86_64: "libzmq-4.3.5-x86_64",
+    libzmq_4_3_5_aarch64: "libzmq-4.3.5-aarch64",
 }
 
 /// The test's own libc, as the process has it mapped: what the agent meets on this machine.

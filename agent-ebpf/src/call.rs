@@ -2,10 +2,10 @@
 
 use crate::{
     emit,
-    maps::{CALLS, CONNS, CallArguments, CallKey, STARTED},
+    maps::{CALLS, CONNS, CallArguments, CallKey, STARTED, VOLUMES},
     sys,
 };
-use inferscope_ebpf::{Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_OFF};
+use inferscope_ebpf::{ALWAYS, Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_OFF};
 
 const EAGAIN: i64 = 11;
 
@@ -98,6 +98,7 @@ pub fn closed(cookie: Cookie, layer: Layer, id: u64) {
     // SAFETY: copied at once; a concurrent removal would be a double close in the traced process.
     let Some(conn) = (unsafe { CONNS.get(key) }).copied() else { return };
     let _ = CONNS.remove(key);
+    let _ = VOLUMES.remove(key);
     emit::empty(&header(cookie, sys::now(), &key, &conn));
 }
 
@@ -116,7 +117,8 @@ pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64
     // SAFETY: map values stay readable for the program's run. Two threads that use one connection at the same moment
     // could mix up its positions; user space would see the overlap and say so.
     let conn = unsafe { &mut *conn };
-    let (position, volume) = advance(conn, cookie, if result > 0 { result as u64 } else { 0 });
+    let volume = volume(&key, conn, cookie);
+    let position = advance(conn, cookie, if result > 0 { result as u64 } else { 0 });
     if volume == VOLUME_OFF || result == -EAGAIN {
         return;
     }
@@ -140,7 +142,8 @@ pub fn frame(cookie: Cookie, socket: u64, frame: Frame) {
     let Some(conn) = connection(cookie, Layer::Message, &key, time, result) else { return };
     // SAFETY: as above; a message socket is used by one thread at a time.
     let conn = unsafe { &mut *conn };
-    let (position, volume) = advance(conn, cookie, size);
+    let volume = volume(&key, conn, cookie);
+    let position = advance(conn, cookie, size);
     if volume == VOLUME_OFF {
         return;
     }
@@ -148,13 +151,20 @@ pub fn frame(cookie: Cookie, socket: u64, frame: Frame) {
     emit::buffer(&Header { position, result, flags, ..header(cookie, time, &key, conn) }, at, volume);
 }
 
-/// Moves a connection's position in the direction of a call. Where it was, and how much of the call is wanted.
+/// Moves a connection's position in the direction of a call. Where it was.
 #[inline(always)]
-fn advance(conn: &mut Conn, cookie: Cookie, bytes: u64) -> (u64, u32) {
-    let direction = cookie.direction();
-    let position = conn.position[direction];
-    conn.position[direction] = position + bytes;
-    (position, conn.volume[direction])
+fn advance(conn: &mut Conn, cookie: Cookie, bytes: u64) -> u64 {
+    let position = &mut conn.position[cookie.direction()];
+    core::mem::replace(position, *position + bytes)
+}
+
+/// How much of a call is wanted.
+#[inline(always)]
+fn volume(key: &ConnId, conn: &Conn, cookie: Cookie) -> u32 {
+    // SAFETY: copied at once; user space replaces entries whole.
+    let Some(volumes) = (unsafe { VOLUMES.get(key) }) else { return VOLUME_FULL };
+    let holds = volumes.while_received == ALWAYS || volumes.while_received == conn.position[0];
+    if holds && volumes.generation == conn.generation { volumes.volume[cookie.direction()] } else { VOLUME_FULL }
 }
 
 /// The connection of a call. Sockets are known by accept or by user space; TLS connections by their first bytes, message
@@ -181,7 +191,7 @@ fn connection(cookie: Cookie, layer: Layer, key: &ConnId, time: u64, result: i64
 
 #[inline(always)]
 fn fresh(time: u64, flags: u32) -> Conn {
-    Conn { position: [0; 2], volume: [VOLUME_FULL; 2], generation: time as u32, flags }
+    Conn { position: [0; 2], generation: time as u32, flags }
 }
 
 #[inline(always)]

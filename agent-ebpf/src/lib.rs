@@ -171,19 +171,35 @@ pub struct ConnId {
     pub layer: u32,
 }
 
-/// State of a connection in the `CONNS` map. The kernel side owns the positions, user space owns the volumes.
+/// State of a connection in the `CONNS` map. Only the kernel side changes it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conn {
     /// Bytes that the process has received, and sent, on this connection since the agent knows it.
     pub position: [u64; 2],
-    /// Bytes to copy per receiving, and per sending, call: volumes, see [`VOLUME_OFF`].
-    pub volume: [u32; 2],
     /// Tells two connections with the same descriptor apart: the low bits of the time when this one was first seen.
     pub generation: u32,
     /// [`FLAG_MIDWAY`] or 0.
     pub flags: u32,
 }
+
+/// How much of a connection's calls is wanted, in the `VOLUMES` map, which only user space changes: in one entry with the
+/// positions, each would overwrite what the other did meanwhile. Where there is no entry, [`VOLUME_FULL`] is wanted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Volumes {
+    /// They hold while this is the position of what the process has received; [`ALWAYS`]: wherever it is.
+    pub while_received: u64,
+    /// Bytes to copy per receiving, and per sending, call: see [`VOLUME_OFF`].
+    pub volume: [u32; 2],
+    /// They are of this use of the descriptor, see [`Conn::generation`].
+    pub generation: u32,
+    /// The compiler would pad, and the kernel compares bytes.
+    pub unused: u32,
+}
+
+/// See [`Volumes::while_received`].
+pub const ALWAYS: u64 = u64::MAX;
 
 /// Volume: say nothing about calls on this connection; positions still advance.
 pub const VOLUME_OFF: u32 = u32::MAX;
@@ -247,7 +263,7 @@ pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
 pub const LARGE_PAYLOAD: usize = 16_384 - HEADER_BYTES;
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
-const _: () = assert!(size_of::<Conn>() == 32 && size_of::<ConnId>() == 16);
+const _: () = assert!(size_of::<Conn>() == 24 && size_of::<ConnId>() == 16 && size_of::<Volumes>() == 24);
 
 impl Header {
     /// Splits a record into header and payload; `None` when it is shorter than it says.

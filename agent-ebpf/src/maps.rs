@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
-use inferscope_ebpf::{Conn, ConnId, Counts, HOOK_SLOTS};
+use inferscope_ebpf::{Conn, ConnId, Counts, HOOK_SLOTS, Volumes};
 
 /// BPF_F_NO_PREALLOC: an entry costs memory only while it lives.
 const NO_PREALLOC: u32 = 1;
@@ -20,6 +20,10 @@ pub static TRACED: HashMap<u32, u32> = HashMap::with_max_entries(4096, NO_PREALL
 /// Connections of traced processes: those accepted under our eyes and those that user space found at attach.
 #[map]
 pub static CONNS: HashMap<ConnId, Conn> = HashMap::with_max_entries(65_536, NO_PREALLOC);
+
+/// How much of their calls is wanted, where it is not everything.
+#[map]
+pub static VOLUMES: HashMap<ConnId, Volumes> = HashMap::with_max_entries(65_536, NO_PREALLOC);
 
 /// Calls between their entry and their exit.
 #[map]

@@ -10,6 +10,7 @@ pub mod load;
 pub mod mixed;
 pub mod offline;
 pub mod openai_server;
+pub mod recorder;
 pub mod replay;
 pub mod unusual;
 pub mod vllm;

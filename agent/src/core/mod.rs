@@ -92,6 +92,11 @@ pub enum Volume {
     Head(u32),
     /// Sizes and times only.
     SizeOnly,
+    /// Sizes and times only, until the process has received more than so many bytes: then all, in both directions.
+    SizeOnlyWhile {
+        /// The position of what it has received.
+        received: u64,
+    },
     /// Nothing, not even that calls happen.
     Off,
 }

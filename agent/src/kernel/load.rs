@@ -4,11 +4,10 @@ use super::attach::Probes;
 use super::capture::Capture;
 use super::connections::Connections;
 use super::logger;
-use aya::maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use inferscope_ebpf::{Cookie, Hook};
-use std::sync::{Arc, Mutex};
 
 /// The compiled programs. agent/build.rs makes them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("INFERSCOPE_BPF_OBJECT"));
@@ -94,15 +93,10 @@ pub fn load(options: Options) -> Result<Kernel, LoadError> {
         .map_err(permission)?;
     let log = logger::KernelLog::take(&mut ebpf, options.verbose);
     fill_syscalls(&mut ebpf)?;
-    let ring = RingBuf::try_from(ebpf.take_map("EVENTS").ok_or(LoadError::Map("EVENTS"))?)
-        .map_err(|_| LoadError::Map("EVENTS"))?;
-    let counts = PerCpuArray::try_from(ebpf.take_map("COUNTS").ok_or(LoadError::Map("COUNTS"))?)
-        .map_err(|_| LoadError::Map("COUNTS"))?;
-    let conns = HashMap::try_from(ebpf.take_map("CONNS").ok_or(LoadError::Map("CONNS"))?)
-        .map_err(|_| LoadError::Map("CONNS"))?;
-    let traced = HashMap::try_from(ebpf.take_map("TRACED").ok_or(LoadError::Map("TRACED"))?)
-        .map_err(|_| LoadError::Map("TRACED"))?;
-    let connections = Connections::new(Arc::new(Mutex::new(conns)));
+    let ring = map(&mut ebpf, "EVENTS")?;
+    let counts = map(&mut ebpf, "COUNTS")?;
+    let connections = Connections::new(map(&mut ebpf, "CONNS")?, map(&mut ebpf, "VOLUMES")?);
+    let traced = map(&mut ebpf, "TRACED")?;
     Ok(Kernel {
         probes: Probes::new(ebpf, traced, connections.clone()),
         capture: Capture::new(ring, counts, connections),
@@ -158,6 +152,10 @@ fn refused(name: &str, error: ProgramError) -> LoadError {
 }
 
 /// Tells the syscall programs which number is which hook.
+fn map<T: TryFrom<Map>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, LoadError> {
+    ebpf.take_map(name).and_then(|map| T::try_from(map).ok()).ok_or(LoadError::Map(name))
+}
+
 fn fill_syscalls(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let map = ebpf.map_mut("SYSCALLS").ok_or(LoadError::Map("SYSCALLS"))?;
     let mut syscalls: Array<_, u64> = Array::try_from(map).map_err(|_| LoadError::Map("SYSCALLS"))?;

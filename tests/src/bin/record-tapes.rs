@@ -2,18 +2,17 @@
 //! root. Tapes are masked. Each is replayed at once and held against what the client saw; what is then expected of them
 //! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use inferscope_tests::agreement::compare;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options, Seen};
+use inferscope_tests::recorder::{Recorder, Text};
+use inferscope_tests::replay;
 use inferscope_tests::unusual;
 use inferscope_tests::vllm::{self, Frontend, MODEL, Transport, VllmServer};
-use inferscope_tests::{agent, replay};
 use serde_json::json;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A tape's name and what happens on it.
 type Scene = (&'static str, fn(&VllmServer) -> Vec<Seen>);
@@ -53,30 +52,17 @@ fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result
     let server = VllmServer::start(options, &logs)?;
     for (name, act) in wanted {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
-        let mut recorder = recorder(&path, &logs.join("stderr"))?;
+        let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked)?;
+        recorder.attached(None)?;
+        // The front end may be the second process that is found.
+        thread::sleep(Duration::from_secs(1));
         let seen = act(&server);
         thread::sleep(Duration::from_secs(1));
-        Command::new("kill").args(["-INT", &recorder.id().to_string()]).status()?;
-        ensure!(recorder.wait()?.success(), "the recorder failed");
+        recorder.stop()?;
         let records: Vec<_> = replay::records(&path)?;
         println!("{name}: {} records\n{}", records.len(), compare(&seen, &records));
     }
     Ok(())
-}
-
-/// Starts the recorder and waits until the front end is attached: the program that the kernel side names first.
-fn recorder(tape: &Path, stderr: &PathBuf) -> Result<Child> {
-    let mut command = Command::new(agent::binary());
-    command.arg("record").arg(tape).stderr(File::create(stderr)?);
-    let child = command.spawn().context("the recorder does not start")?;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !std::fs::read_to_string(stderr)?.contains("probes attached") {
-        ensure!(Instant::now() < deadline, "the recorder attached nothing: {}", std::fs::read_to_string(stderr)?);
-        thread::sleep(Duration::from_millis(50));
-    }
-    // The front end may be the second process that is found.
-    thread::sleep(Duration::from_secs(1));
-    Ok(child)
 }
 
 fn few(server: &VllmServer) -> Options {

@@ -2,14 +2,12 @@
 //! agent says or keeps, though it reads the messages that carry them.
 
 use crate::{Scene, descendant};
-use inferscope_tests::agent::{self, Agent};
+use inferscope_tests::agent::Agent;
+use inferscope_tests::recorder::{Recorder, Text};
 use inferscope_tests::unusual;
 use inferscope_tests::vllm::MODEL;
 use serde_json::json;
-use std::fs::{self, File};
-use std::process::Command;
-use std::thread;
-use std::time::Duration;
+use std::fs;
 
 const WORD: &str = "xylophonequetzal";
 /// Token ids of the tiny model that no other prompt has in this order.
@@ -21,17 +19,16 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
     let mut loud = Agent::start_with(&folder, "", "trace").expect("an agent with all its logs");
     loud.attached(scene.server.pid()).expect("the probes of the front end");
     loud.attached(descendant(&scene.server, "VLLM::EngineCor")).expect("the probes of the engine");
-    let mut recorder = Command::new(agent::binary());
-    recorder.args(["record", "--seconds", "15", "--log", "trace"]).arg(folder.join("tape"));
-    recorder.stderr(File::create(folder.join("recorder")).expect("a file"));
-    let mut recorder = recorder.spawn().expect("the recorder starts");
-    thread::sleep(Duration::from_secs(6));
+    let (tape, log) = (folder.join("tape"), folder.join("recorder"));
+    let mut recorder = Recorder::start_with(&tape, &log, Text::Masked, "trace").expect("the recorder starts");
+    recorder.attached(Some(scene.server.pid())).expect("the probes of the front end");
+    recorder.attached(Some(descendant(&scene.server, "VLLM::EngineCor"))).expect("the probes of the engine");
     for prompt in [json!(WORD), json!(IDS)] {
         let body = json!({"model": MODEL, "prompt": prompt, "max_tokens": 4, "user": WORD, "logprobs": 2, "n": 2});
         let (code, answer) = unusual::ask(scene.server.address(), "/v1/completions", &body.to_string());
         assert_eq!(code, 200, "{answer}");
     }
-    assert!(recorder.wait().expect("the recorder ends").success());
+    recorder.stop().expect("a tape");
     loud.settle();
     let read = |name: &str| fs::read(folder.join(name)).expect(name);
     let said = [

@@ -4,6 +4,7 @@
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
 
 mod canary;
+mod frames;
 mod gauges;
 mod messages;
 mod python;

@@ -1,0 +1,73 @@
+//! `inferscope record` as a guard: it records until it is stopped.
+
+use crate::agent;
+use crate::process_group::ProcessGroup;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Loading programs and looking for libraries on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// What of the traffic stays readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// Masked, as tapes are by default.
+    Masked,
+    /// All: only for traffic that is nobody's.
+    Kept,
+}
+
+/// A running recorder.
+#[derive(Debug)]
+pub struct Recorder {
+    log: PathBuf,
+    group: ProcessGroup,
+}
+
+impl Recorder {
+    /// Starts recording to `tape`; what the recorder says goes to `log`.
+    pub fn start(tape: &Path, log: &Path, text: Text) -> Result<Recorder> {
+        Recorder::start_with(tape, log, text, "info")
+    }
+
+    /// As [`Recorder::start`], with a log filter, which must let pass what is said at level info.
+    pub fn start_with(tape: &Path, log: &Path, text: Text, filter: &str) -> Result<Recorder> {
+        let mut command = Command::new(agent::binary());
+        command.arg("record").arg(tape).args(["--log", filter]);
+        if text == Text::Kept {
+            command.arg("--keep-text");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
+        let group = ProcessGroup::spawn(&mut command).context("the recorder does not start")?;
+        Ok(Recorder { log: log.to_owned(), group })
+    }
+
+    /// Waits until it has put probes on `process`, or on any process where that is `None`.
+    pub fn attached(&mut self, process: Option<u32>) -> Result<()> {
+        let pid = process.map_or_else(|| "pid=".to_owned(), |process| format!("pid={process} "));
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let said = fs::read_to_string(&self.log)?;
+            if said.lines().any(|line| line.contains("probes attached") && line.contains(&pid)) {
+                return Ok(());
+            }
+            if let Some(status) = self.group.try_wait()? {
+                bail!("the recorder ended with {status}:\n{said}");
+            }
+            thread::sleep(POLL);
+        }
+        bail!("the recorder attached nothing:\n{}", fs::read_to_string(&self.log)?)
+    }
+
+    /// Ends it: the tape is complete.
+    pub fn stop(mut self) -> Result<()> {
+        let status = self.group.end()?;
+        ensure!(status.success(), "the recorder failed with {status}:\n{}", fs::read_to_string(&self.log)?);
+        Ok(())
+    }
+}

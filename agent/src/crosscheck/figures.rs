@@ -85,6 +85,12 @@ impl Figures {
         figures
     }
 
+    /// The models that vLLM has figures of.
+    #[must_use]
+    pub fn vllm_models(page: &Exposition) -> Vec<&str> {
+        page.values(VLLM_SUCCESS, "model_name")
+    }
+
     /// Figures that were read elsewhere.
     #[must_use]
     pub fn of(totals: impl IntoIterator<Item = (Quantity, Total)>) -> Figures {

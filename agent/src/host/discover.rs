@@ -223,7 +223,7 @@ pub fn judge(process: &Process, enabled: &[&'static dyn Engine], rules: &[Rule])
                 Some((own, matched)) if own.name() == engine.name() => {
                     (engine, Match { evidence: format!("{}; {evidence}", matched.evidence), ..matched })
                 }
-                _ => (engine, Match { role: Role::Frontend, evidence, service: None, model: None }),
+                _ => (engine, Match { role: Role::Frontend, evidence, service: None, model: None, port: None }),
             }
         }
         (None, own) => own?,

@@ -41,6 +41,12 @@ pub enum Issue {
     SequencesOverBound,
     /// An engine's stamps are not of this host's monotonic clock (a time namespace): messages are timed when they are seen.
     EngineClock,
+    /// A message between a server's processes that begins like a known one and can't be read.
+    EngineMessageMalformed,
+    /// A message between a server's processes of which too little was copied.
+    EngineMessageTruncated,
+    /// Bytes that are no ZeroMQ frame where one should begin.
+    ZmtpMalformed,
 }
 
 impl Issue {
@@ -64,6 +70,9 @@ impl Issue {
         Issue::RecordUnreadable,
         Issue::SequencesOverBound,
         Issue::EngineClock,
+        Issue::EngineMessageMalformed,
+        Issue::EngineMessageTruncated,
+        Issue::ZmtpMalformed,
     ];
 
     /// Label value.
@@ -88,6 +97,9 @@ impl Issue {
             Issue::RecordUnreadable => "record_unreadable",
             Issue::SequencesOverBound => "sequences_over_bound",
             Issue::EngineClock => "engine_clock",
+            Issue::EngineMessageMalformed => "engine_message_malformed",
+            Issue::EngineMessageTruncated => "engine_message_truncated",
+            Issue::ZmtpMalformed => "zmtp_malformed",
         }
     }
 }

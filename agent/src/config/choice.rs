@@ -58,6 +58,16 @@ choice! {
     }
 }
 
+choice! {
+    /// How much of streamed answers is read.
+    Http {
+        /// Every event.
+        Full = "full",
+        /// The first content event; then only that bytes are sent, where the engine's messages tell the rest.
+        Edges = "edges",
+    }
+}
+
 /// "a, b or c"
 fn words(all: &[&str]) -> String {
     match all {

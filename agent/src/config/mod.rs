@@ -15,7 +15,7 @@ mod target;
 mod tests;
 mod yaml;
 
-pub use self::choice::{EngineMessages, Source};
+pub use self::choice::{EngineMessages, Http, Source};
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers};
 
@@ -77,6 +77,10 @@ settings! {
         /// batches, KV cache, every token): engine (the engine's own end, which sees all front ends and offline
         /// generation), frontend, off, or auto: the engine's where it runs on this host, else the front end's.
         engine_messages: EngineMessages = EngineMessages::Auto;
+        /// How much of streamed answers is read: full (every event), or edges (up to the first content event, then only that
+        /// bytes are sent; the engine's messages tell the rest). Cheaper, and where the engine's messages are not seen
+        /// the same as full. Answers read so have no content events in the request log.
+        http: Http = Http::Full;
     }
 }
 

@@ -1,13 +1,13 @@
 //! One connection of a traced process: first it finds out what it is, then it is read as HTTP or not at all.
 
 use super::group::{End, Group};
-use super::http::Http;
+use super::http::HttpConnection;
 use super::messages::Socket;
 use super::opening::{Opening, Verdict};
 use super::transaction::Transaction;
 use super::{Output, Server};
 use crate::engine::Role;
-use crate::event::{ConnKey, Event, EventKind, Layer, Nanos, Segment};
+use crate::event::{ConnKey, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
 
 /// A connection.
@@ -20,7 +20,7 @@ pub(super) struct Connection {
 
 enum State {
     Opening(Opening),
-    Http(Box<Http>),
+    Http(Box<HttpConnection>),
     Messages(Box<Socket>),
     /// Not ours. Kept for a while, because events of it may still be on their way.
     Unwatched,
@@ -65,18 +65,30 @@ impl Connection {
         http.into_iter().flat_map(|http| http.transactions())
     }
 
+    /// The process at the top of its server.
+    pub fn root(&self) -> Tgid {
+        self.server.root
+    }
+
+    /// Time passed.
+    pub fn settle(&mut self, now: Nanos, group: &Group, out: &mut Vec<Output>) {
+        if let State::Http(http) = &mut self.state {
+            http.settle(now, group, out);
+        }
+    }
+
     /// Takes one event.
     pub fn step(&mut self, event: &Event, group: &mut Group, out: &mut Vec<Output>) -> Fate {
         self.last_seen = event.time;
         let fate = match (&event.kind, &mut self.state) {
-            (EventKind::Closed, State::Http(http)) => http.closed(event.time, out),
+            (EventKind::Closed, State::Http(http)) => http.closed(event.time, group, out),
             (EventKind::Closed, _) => Fate::Over,
-            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, out),
+            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, group, out),
             (EventKind::Frame { segment, more }, State::Messages(socket)) => {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
             (EventKind::Frame { .. }, _) | (_, State::Messages(_)) => Fate::Lives,
-            (kind, State::Http(http)) => http.step(event.time, kind, &self.server, out),
+            (kind, State::Http(http)) => http.step(event, kind, &self.server, group, out),
             (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
         };
         if fate == Fate::Unwatched {
@@ -92,7 +104,7 @@ impl Connection {
         }
     }
 
-    fn open(&mut self, time: Nanos, segment: &Segment, out: &mut Vec<Output>) -> Fate {
+    fn open(&mut self, time: Nanos, segment: &Segment, group: &Group, out: &mut Vec<Output>) -> Fate {
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
         let (start, held) = match opening.read(time, segment) {
             Verdict::Undecided => return Fate::Lives,
@@ -103,11 +115,11 @@ impl Connection {
             }
             Verdict::Http(start, held) => (start, held),
         };
-        let mut http = Box::new(Http::new(self.key.layer, start));
+        let mut http = Box::new(HttpConnection::new(self.key.layer, start));
         for (time, segment) in &held {
-            http.data(*time, segment, &self.server, out);
+            http.data(*time, self.key, segment, &self.server, group, out);
         }
-        let fate = http.data(time, segment, &self.server, out);
+        let fate = http.data(time, self.key, segment, &self.server, group, out);
         self.state = State::Http(http);
         fate
     }

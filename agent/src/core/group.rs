@@ -152,6 +152,13 @@ impl Group {
         self.processes.is_empty()
     }
 
+    /// Whether the engine is done with every sequence of the request whose answer has this id; `None` where it has none.
+    pub fn is_done(&self, answer: &str) -> Option<bool> {
+        let ids = self.ids_of(answer);
+        let done = |id: &String| self.sequences.get(id).is_none_or(|held| held.ended.is_some());
+        (!ids.is_empty()).then(|| ids.iter().all(done))
+    }
+
     /// Whether the engine's messages are read.
     pub fn tapped(&self) -> bool {
         self.end.is_some()
@@ -220,6 +227,9 @@ impl Group {
         for id in self.ids_of(&record.id) {
             let Some(held) = self.sequences.get_mut(&id) else { continue };
             record.sequences.push(held.sequence.clone());
+            if record.finish_reason.is_none() {
+                record.finish_reason = held.sequence.finish.map(|finish| finish.name().to_owned());
+            }
             let finished = held.sequence.finish.is_some();
             match record.status {
                 Status::Cancelled => held.left = Some(record.end),

@@ -18,11 +18,14 @@
 //! dies takes its process along.
 
 use super::connection::Fate;
+use super::edges::{self, Reading};
+use super::group::Group;
 use super::opening::{Start, begins_event_chunk};
 use super::transaction::{Transaction, delivery};
-use super::{Output, Server, record};
+use super::{Output, Server, Volume, record};
+use crate::config::Http;
 use crate::engine::Facts;
-use crate::event::{Direction, EventKind, Layer, Nanos, Segment};
+use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment};
 use crate::issue::Issue;
 use crate::request::{Delivery, Ending, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
@@ -40,7 +43,7 @@ const CLIENT_GONE: [u32; 2] = [104, 32];
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// An HTTP/1 connection to a server of ours.
-pub(super) struct Http {
+pub(super) struct HttpConnection {
     layer: Layer,
     requests: Lane,
     responses: Lane,
@@ -53,6 +56,9 @@ pub(super) struct Http {
     /// The newest request is still being received.
     receiving: bool,
     client_left: Option<Nanos>,
+    reading: Reading,
+    /// Where what the client sent ends, as far as it was seen.
+    received: u64,
 }
 
 /// One direction.
@@ -71,14 +77,14 @@ enum Pairing {
     Lost,
 }
 
-impl Http {
-    pub fn new(layer: Layer, start: Start) -> Http {
+impl HttpConnection {
+    pub fn new(layer: Layer, start: Start) -> HttpConnection {
         let lane = |decoder: Decoder, direction| match start {
             Start::Beginning => Lane { stream: Stream::new(Some(0)), decoder },
             Start::Message(begins) if begins == direction => Lane { stream: Stream::new(None), decoder },
             Start::Message(_) | Start::Anywhere => Lane { stream: Stream::new(None), decoder: decoder.midway() },
         };
-        Http {
+        HttpConnection {
             layer,
             requests: lane(Decoder::requests(), Direction::Read),
             responses: lane(Decoder::responses(), Direction::Write),
@@ -88,6 +94,8 @@ impl Http {
             begun: None,
             receiving: false,
             client_left: None,
+            reading: Reading::Whole,
+            received: 0,
         }
     }
 
@@ -97,9 +105,17 @@ impl Http {
     }
 
     /// Takes one event other than the close.
-    pub fn step(&mut self, time: Nanos, kind: &EventKind, server: &Server, out: &mut Vec<Output>) -> Fate {
+    pub fn step(
+        &mut self,
+        event: &Event,
+        kind: &EventKind,
+        server: &Server,
+        group: &Group,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        let time = event.time;
         match kind {
-            EventKind::Data(segment) => return self.data(time, segment, server, out),
+            EventKind::Data(segment) => return self.data(time, event.conn, segment, server, group, out),
             EventKind::Eof => self.note_left(time),
             EventKind::Failed { errno, .. } if CLIENT_GONE.contains(errno) => self.note_left(time),
             EventKind::Failed { .. } | EventKind::Opened | EventKind::Closed | EventKind::Frame { .. } => {}
@@ -108,19 +124,40 @@ impl Http {
     }
 
     /// Takes bytes.
-    pub fn data(&mut self, time: Nanos, segment: &Segment, server: &Server, out: &mut Vec<Output>) -> Fate {
+    pub fn data(
+        &mut self,
+        time: Nanos,
+        key: ConnKey,
+        segment: &Segment,
+        server: &Server,
+        group: &Group,
+        out: &mut Vec<Output>,
+    ) -> Fate {
         let mut issues = Vec::new();
         let fate = match segment.direction {
-            Direction::Read => self.receive(time, segment, server, &mut issues, out),
+            Direction::Read => {
+                self.received = segment.position.saturating_add(segment.total);
+                self.end_unread(&mut issues, out);
+                self.receive(time, segment, server, &mut issues, out)
+            }
+            Direction::Write if self.is_unread(segment) => self.send_unread(time, segment, group, &mut issues, out),
             Direction::Write => self.send(time, segment, server, &mut issues, out),
         };
+        if server.http == Http::Edges && self.reading == Reading::Whole && self.is_told(group) {
+            self.reading = Reading::Asked;
+            let volume = Volume::SizeOnlyWhile { received: self.received };
+            out.push(Output::Volume { conn: key, direction: Direction::Write, volume });
+        }
         out.extend(issues.into_iter().map(Output::Issue));
         fate
     }
 
     /// The connection was closed.
-    pub fn closed(&mut self, time: Nanos, out: &mut Vec<Output>) -> Fate {
+    pub fn closed(&mut self, time: Nanos, group: &Group, out: &mut Vec<Output>) -> Fate {
         let mut issues = Vec::new();
+        if self.reading == Reading::Edges && self.is_done(group) {
+            self.end_unread(&mut issues, out);
+        }
         if self.client_left.is_none() {
             // A body may end with its connection.
             let mut complete = false;
@@ -137,6 +174,65 @@ impl Http {
         self.end_all(end, ending, &mut issues, out);
         out.extend(issues.into_iter().map(Output::Issue));
         Fate::Over
+    }
+
+    /// Time passed.
+    pub fn settle(&mut self, now: Nanos, group: &Group, out: &mut Vec<Output>) {
+        let written = self.transactions.front().and_then(Transaction::last_written);
+        if self.reading == Reading::Edges
+            && written.is_some_and(|written| edges::is_quiet(written, now))
+            && self.is_done(group)
+        {
+            self.end_unread(&mut Vec::new(), out);
+        }
+    }
+
+    /// Whether the engine's messages tell the rest of the one answer under way.
+    fn is_told(&self, group: &Group) -> bool {
+        let (1, Some(only)) = (self.transactions.len(), self.transactions.front()) else { return false };
+        let id = only.with_content().and_then(|facts| facts.id.as_deref());
+        !self.receiving && self.begun.is_none() && id.is_some_and(|id| group.is_done(id).is_some())
+    }
+
+    fn is_done(&self, group: &Group) -> bool {
+        let facts = self.transactions.front().and_then(Transaction::running).map(|(_, facts)| facts);
+        facts.and_then(|facts| group.is_done(facts.id.as_deref()?)) == Some(true)
+    }
+
+    fn is_unread(&self, segment: &Segment) -> bool {
+        self.reading == Reading::Edges || (self.reading == Reading::Asked && segment.bytes.is_empty())
+    }
+
+    /// A call that the kernel side did not copy.
+    fn send_unread(
+        &mut self,
+        time: Nanos,
+        segment: &Segment,
+        group: &Group,
+        issues: &mut Vec<Issue>,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        if self.reading == Reading::Asked {
+            self.reading = Reading::Edges;
+            self.transactions.iter_mut().for_each(Transaction::unread);
+        }
+        self.transactions.iter_mut().for_each(|transaction| transaction.written(time));
+        if edges::ends(segment) && self.is_done(group) {
+            self.end_unread(issues, out);
+        }
+        Fate::Lives
+    }
+
+    /// Ends an answer that was not read to its end, with its last write; the next one is read from its beginning.
+    fn end_unread(&mut self, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
+        let reading = std::mem::take(&mut self.reading);
+        if reading != Reading::Edges {
+            return;
+        }
+        self.responses = Lane { stream: Stream::new(None), decoder: Decoder::responses() };
+        if let Some(written) = self.transactions.front().and_then(Transaction::last_written) {
+            self.answered(written, issues, out);
+        }
     }
 
     /// The end of the connection will not be seen.

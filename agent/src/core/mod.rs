@@ -4,6 +4,7 @@
 //! This file owns the processes and their connections. A [`connection`] finds out in its [`opening`] what it is; an
 //! [`http`] connection holds the [`transaction`]s under way. Connections of processes that nobody named are ignored.
 
+use crate::config::Http;
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod connection;
+mod edges;
 mod group;
 mod http;
 mod messages;
@@ -106,11 +108,13 @@ pub enum Volume {
 pub struct Options {
     /// Connections that are held at once.
     pub connections: usize,
+    /// How much of streamed answers is read.
+    pub http: Http,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { connections: 16_384 }
+        Options { connections: 16_384, http: Http::Full }
     }
 }
 
@@ -157,6 +161,7 @@ struct Server {
     origin: Origin,
     role: Role,
     root: Tgid,
+    http: Http,
 }
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
@@ -179,11 +184,12 @@ impl Core {
                 let origin = Origin { tgid, engine: engine.name(), service: service.into() };
                 let group = self.groups.entry(root).or_insert_with(|| Group::new(engine, origin.clone()));
                 group.started(tgid, role, &model);
-                self.servers.insert(tgid, Server { engine, origin, role, root });
+                self.servers.insert(tgid, Server { engine, origin, role, root, http: self.options.http });
             }
             Input::Process(ProcessChange::Ended { time, tgid }) => self.forget_process(tgid, time, out),
             Input::Tick(now) => {
                 self.groups.values_mut().for_each(|group| group.tick(now, out));
+                self.settle(now, out);
                 self.connections
                     .retain(|_, connection| connection.is_ours() || now.since(connection.last_seen()) < SILENCE);
             }
@@ -216,6 +222,18 @@ impl Core {
             *view.running.entry(running).or_default() += 1;
         }
         view
+    }
+
+    /// Ends answers that are no longer read and whose engine is done with them.
+    fn settle(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        let from = out.len();
+        for connection in self.connections.values_mut() {
+            let root = connection.root();
+            if let Some(group) = self.groups.get(&root) {
+                connection.settle(now, group, out);
+            }
+        }
+        self.join(from, out);
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<Output>) {

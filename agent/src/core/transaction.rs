@@ -38,6 +38,28 @@ impl Transaction {
         Some((self.request.origin(), self.exchange.as_ref()?.facts()))
     }
 
+    /// What is known of an answer whose content has begun.
+    pub fn with_content(&self) -> Option<&Facts> {
+        let streamed = matches!(self.body, Body::Events(_)) && self.request.has_content();
+        self.exchange.as_ref().filter(|_| streamed).map(|exchange| exchange.facts())
+    }
+
+    /// Nobody reads the rest of its answer.
+    pub fn unread(&mut self) {
+        self.request.unread();
+        self.body = Body::Unread;
+    }
+
+    /// Bytes of an answer that nobody reads were sent.
+    pub fn written(&mut self, time: Nanos) {
+        self.request.written(time);
+    }
+
+    /// When bytes of its answer were last sent.
+    pub fn last_written(&self) -> Option<Nanos> {
+        self.request.last_written()
+    }
+
     pub fn mark(&mut self, quality: Quality) {
         self.request.mark(quality);
     }

@@ -248,6 +248,26 @@ impl Request {
         }
     }
 
+    /// From now on nobody reads its content events: what they alone would tell stays unknown.
+    pub fn unread(&mut self) {
+        self.last_content = None;
+        self.last_contents.clear();
+        self.content_events = 0;
+        self.gaps.clear();
+    }
+
+    /// Whether output was sent.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.first_content.is_some()
+    }
+
+    /// When bytes were last sent.
+    #[must_use]
+    pub fn last_written(&self) -> Option<Nanos> {
+        self.written
+    }
+
     fn content(&mut self, time: Nanos, choices: Choices, issues: &mut Vec<Issue>) {
         self.first_content.get_or_insert(time);
         self.last_content = Some(time);

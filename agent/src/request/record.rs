@@ -49,7 +49,7 @@ impl Record {
             return None;
         }
         let engine = if let [sequence] = self.sequences.as_slice() { Some(sequence) } else { None };
-        if self.choices != 1 || self.first_content.is_none() {
+        if self.choices != 1 || self.last_content.is_none() {
             return engine?.per_token();
         }
         let tokens = engine.filter(|sequence| !sequence.partial).map(|sequence| sequence.tokens);

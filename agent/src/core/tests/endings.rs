@@ -123,7 +123,7 @@ fn a_full_core_forgets_the_connection_idle_longest() {
         let wire = Wire { key: ConnKey { id, layer: Layer::Socket, ..SOCKET.key }, ..SOCKET };
         inputs.extend(player.play(wire, micros, &read(post(CHAT, ASK))));
     }
-    let mut core = Core::new(Options { connections: 2 });
+    let mut core = Core::new(Options { connections: 2, ..Options::default() });
     let mut out = Vec::new();
     inputs.into_iter().for_each(|input| core.step(input, &mut out));
     let lines: Vec<_> = out.iter().map(line).collect();

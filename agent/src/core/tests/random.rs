@@ -46,7 +46,7 @@ fn a_crowd_is_told_apart() {
 
 #[test]
 fn the_same_inputs_give_the_same_outputs() {
-    let run = || step_all(Core::new(Options { connections: 20 }), crowd());
+    let run = || step_all(Core::new(Options { connections: 20, ..Options::default() }), crowd());
     assert_eq!(run(), run());
 }
 
@@ -99,7 +99,7 @@ proptest! {
             let wire = Wire { key: ConnKey { id: *id, ..SOCKET.key }, midway: *midway };
             inputs.extend(player.play(wire, at * 10, act));
         }
-        let out = step_all(Core::new(Options { connections: 3 }), inputs.clone());
+        let out = step_all(Core::new(Options { connections: 3, ..Options::default() }), inputs.clone());
         let asked = acts.iter().filter(|(.., act)| matches!(act, Act::Read(_))).count();
         let seen = out.iter().filter_map(|output| if let Output::Record(record) = output { Some(record) } else { None });
         // Of those joined midway the request was not read.
@@ -111,6 +111,6 @@ proptest! {
             prop_assert!(record.first_content.is_none_or(|first| Some(first) >= record.headers));
             prop_assert!(record.gaps.len() as u64 <= record.content_events);
         }
-        prop_assert_eq!(out, step_all(Core::new(Options { connections: 3 }), inputs));
+        prop_assert_eq!(out, step_all(Core::new(Options { connections: 3, ..Options::default() }), inputs));
     }
 }

@@ -3,8 +3,8 @@
 //! Every byte is replaced by one byte, so all positions and times stay; structure stays, so that the tape replays to
 //! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
 //! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
-//! protocol, what follows a gap) become zeros. What can still be told from a tape: lengths, and of texts that begin
-//! behind missing bytes where their words end.
+//! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`. What can still
+//! be told from a tape: lengths, and of texts that begin behind missing bytes where their words end.
 //!
 //! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
 //! without being a request: that one word stays.
@@ -13,6 +13,7 @@ mod framing;
 mod head;
 mod json;
 mod keys;
+mod message;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ const MAX_CHUNK_DIGITS: usize = 8;
 #[derive(Default)]
 pub struct Redactor {
     connections: HashMap<(Tgid, Layer, u64), Connection>,
+    /// Message sockets, which no event says to be closed.
+    sockets: HashMap<(Tgid, u64), message::Socket>,
 }
 
 struct Connection {
@@ -64,6 +67,7 @@ impl Redactor {
     pub fn mask(&mut self, input: &Input) -> Input {
         if let Input::Process(ProcessChange::Ended { tgid, .. }) = input {
             self.connections.retain(|(owner, ..), _| owner != tgid);
+            self.sockets.retain(|(owner, _), _| owner != tgid);
         }
         let Input::Kernel(event) = input else {
             return input.clone();
@@ -78,9 +82,9 @@ impl Redactor {
             EventKind::Opened | EventKind::Closed => {
                 self.connections.remove(&(tgid, layer, id));
             }
-            // Until their masks are written, nothing of a frame stays.
             EventKind::Frame { segment, more } => {
-                let segment = Segment { bytes: vec![0; segment.bytes.len()], ..*segment };
+                let bytes = self.frame(&event.conn, segment, *more);
+                let segment = Segment { bytes, ..*segment };
                 let kind = EventKind::Frame { segment, more: *more };
                 return Input::Kernel(Event { kind, ..*event });
             }
@@ -111,6 +115,19 @@ impl Redactor {
             }
             Direction::Write => connection.responses.segment(segment, &mut |_| {}),
         }
+    }
+
+    fn frame(&mut self, conn: &ConnKey, segment: &Segment, more: bool) -> Vec<u8> {
+        let ConnKey { tgid, id, generation, .. } = *conn;
+        let key = (tgid, id);
+        if self.sockets.len() >= MAX_CONNECTIONS && !self.sockets.contains_key(&key) {
+            return vec![0; segment.bytes.len()];
+        }
+        let socket = self.sockets.entry(key).or_insert_with(|| message::Socket::new(generation));
+        if socket.generation != generation {
+            *socket = message::Socket::new(generation);
+        }
+        socket.segment(segment, more)
     }
 }
 

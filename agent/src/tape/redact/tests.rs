@@ -77,7 +77,7 @@ fn calls(direction: Direction, parts: &[(&[u8], bool)]) -> Vec<Input> {
 }
 
 /// The inputs as they come back from a default tape, on which no canary may stand.
-fn record(inputs: &[Input]) -> Vec<Input> {
+pub(super) fn record(inputs: &[Input]) -> Vec<Input> {
     let mut tape = Vec::new();
     let header = Header { created_at: String::new(), agent_version: String::new(), text: Text::Masked };
     let mut writer = Writer::new(&mut tape, &header).unwrap();

@@ -32,8 +32,13 @@ pub struct Recorder {
 impl Recorder {
     /// Starts recording to `tape`; what the recorder says goes to `log`.
     pub fn start(tape: &Path, log: &Path, text: Text) -> Result<Recorder> {
+        Recorder::start_with(tape, log, text, "info")
+    }
+
+    /// As [`Recorder::start`], with a log filter, which must let pass what is said at level info.
+    pub fn start_with(tape: &Path, log: &Path, text: Text, filter: &str) -> Result<Recorder> {
         let mut command = Command::new(agent::binary());
-        command.arg("record").arg(tape).args(["--log", "info"]);
+        command.arg("record").arg(tape).args(["--log", filter]);
         if text == Text::Kept {
             command.arg("--keep-text");
         }

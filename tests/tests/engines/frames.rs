@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 /// Byte i of a frame is (seed + i) % PERIOD.
 const PERIOD: u64 = 251;
 /// Of a frame the first bytes are copied, and where that is not all, its last ones.
-const FIRST: u64 = 64 * 1024;
+const FIRST: u64 = 128 * 1024;
 const LAST: u64 = 1024;
 /// A real vLLM on this machine is none of our business.
 const CONFIGURATION: &str = "engines: {vllm: {enabled: false}}\nservers: [{engine: vllm, argv: zmq_talk.py}]\n";

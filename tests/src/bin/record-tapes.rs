@@ -52,7 +52,7 @@ fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result
     let server = VllmServer::start(options, &logs)?;
     for (name, act) in wanted {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
-        let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked)?;
+        let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked, "")?;
         recorder.attached(None)?;
         // The front end may be the second process that is found.
         thread::sleep(Duration::from_secs(1));

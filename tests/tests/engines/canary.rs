@@ -20,7 +20,7 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
     loud.attached(scene.server.pid()).expect("the probes of the front end");
     loud.attached(descendant(&scene.server, "VLLM::EngineCor")).expect("the probes of the engine");
     let (tape, log) = (folder.join("tape"), folder.join("recorder"));
-    let mut recorder = Recorder::start_with(&tape, &log, Text::Masked, "trace").expect("the recorder starts");
+    let mut recorder = Recorder::start(&tape, &log, Text::Masked, "log: trace\n").expect("the recorder starts");
     recorder.attached(Some(scene.server.pid())).expect("the probes of the front end");
     recorder.attached(Some(descendant(&scene.server, "VLLM::EngineCor"))).expect("the probes of the engine");
     for prompt in [json!(WORD), json!(IDS)] {

@@ -12,7 +12,7 @@ use inferscope_tests::vllm::{Frontend, MODEL, Options};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// As many as DONE of issue 3 says: half as many again as there are places in a batch.
+/// Half as many again as there are places in a batch.
 const WORKERS: u32 = 24;
 /// Requests of the run without a server.
 const OFFLINE_REQUESTS: u32 = 96;

@@ -2,7 +2,7 @@
 //!
 //! Recognises processes by what they were started as and by what they call themselves, never by their executable (it is
 //! the interpreter). A program that merely carries the command line (`sh -c`, `timeout`, `docker run`) is not a server.
-//! What vLLM says over HTTP is the [`openai`] dialect; what its processes tell each other is read in [`messages`].
+//! What vLLM says over HTTP is the [`openai`] dialect; what its processes tell each other is read in `messages`.
 
 mod messages;
 #[cfg(test)]

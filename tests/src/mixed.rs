@@ -37,6 +37,9 @@ pub enum Variety {
     Plain,
     /// Some ask for log probabilities, some for two answers, and some leave.
     Rich,
+    /// As [`Variety::Plain`], with the likeliest token always and longer answers: a small model then repeats itself, which
+    /// is what speculation guesses right.
+    Likeliest,
 }
 
 /// One request.
@@ -115,11 +118,19 @@ impl Mixed {
         if rich && number % 4 < 2 {
             more.extend(log_probabilities(endpoint));
         }
+        let likeliest = self.variety == Variety::Likeliest;
+        if likeliest {
+            more.insert("temperature".to_owned(), json!(0));
+        }
         let options = Options {
             endpoint,
             delivery,
-            // Who leaves has asked for more than comes before.
-            max_tokens: if leaves { 400 } else { 8 + number * 13 % 57 },
+            max_tokens: match 8 + number * 13 % 57 {
+                // Who leaves has asked for more than comes before.
+                _ if leaves => 400,
+                tokens if likeliest => tokens * 2,
+                tokens => tokens,
+            },
             prompt: prompt(number),
             more,
             ..Options::new(self.server, &self.model)

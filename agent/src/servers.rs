@@ -197,7 +197,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn at_frontend(&self, server: &Server, now: Instant) -> bool {
         match self.messages {
             EngineMessages::Frontend => true,
-            EngineMessages::Engine | EngineMessages::Off => false,
+            EngineMessages::Engine | EngineMessages::Wire | EngineMessages::Off => false,
             EngineMessages::Auto => {
                 let waited = self.attached.get(&server.process.tgid).map(|attached| now - attached.since);
                 let mut engines = self.discovery.servers().filter(|other| other.root == server.root);

@@ -39,7 +39,8 @@ pub(super) fn run(arguments: &Run) -> ExitCode {
     };
     let metrics = Arc::new(Metrics::new(&config));
     let connections = usize::try_from(config.limits.connections).unwrap_or(usize::MAX);
-    let pipeline = Pipeline::new(Options { connections, http: config.capture.http }, metrics.clone(), records);
+    let options = Options { connections, http: config.capture.http, messages: config.capture.engine_messages };
+    let pipeline = Pipeline::new(options, metrics.clone(), records);
     match runtime.block_on(Daemon::serve(arguments, config, log, metrics, pipeline)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),

@@ -53,6 +53,8 @@ choice! {
         Engine = "engine",
         /// At the front end's only.
         Frontend = "frontend",
+        /// In the bytes on the front end's sockets only.
+        Wire = "wire",
         /// Nowhere.
         Off = "off",
     }

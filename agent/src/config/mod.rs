@@ -78,7 +78,8 @@ settings! {
         source: Source = Source::Auto;
         /// Where the messages between a server's front end and its engines are read (vLLM: queue, prefill and decode times,
         /// batches, KV cache, every token): engine (the engine's own end, which sees all front ends and offline
-        /// generation), frontend, off, or auto: the engine's where it runs on this host, else the front end's.
+        /// generation), frontend, wire (the bytes on the front end's sockets, where it has no message library that can
+        /// be probed), off, or auto: the engine's where it runs on this host, else the front end's, else the wire.
         engine_messages: EngineMessages = EngineMessages::Auto;
         /// How much of streamed answers is read: full (every event), or edges (up to the first content event, then only that
         /// bytes are sent; the engine's messages tell the rest). Cheaper, and where the engine's messages are not seen

@@ -1,11 +1,14 @@
-//! One connection of a traced process: first it finds out what it is, then it is read as HTTP or not at all.
+//! One connection of a traced process: first it finds out what it is, then it is read as HTTP, as messages, or not at all.
 
 use super::group::{End, Group};
 use super::http::HttpConnection;
 use super::messages::Socket;
-use super::opening::{Opening, Verdict};
+use super::opening::{Opening, Protocols, Verdict};
+use super::tap::Tap;
 use super::transaction::Transaction;
+use super::zmtp::ZmtpConnection;
 use super::{Output, Server};
+use crate::config::EngineMessages;
 use crate::engine::Role;
 use crate::event::{ConnKey, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
@@ -22,6 +25,7 @@ enum State {
     Opening(Opening),
     Http(Box<HttpConnection>),
     Messages(Box<Socket>),
+    Zmtp(Box<ZmtpConnection>),
     /// Not ours. Kept for a while, because events of it may still be on their way.
     Unwatched,
 }
@@ -41,10 +45,12 @@ impl Connection {
     /// A connection of which nothing was read yet; `event` is its first.
     pub fn new(event: &Event, server: &Server) -> Connection {
         let end = if server.role == Role::Engine { End::Engine } else { End::Frontend };
-        let state = match (event.conn.layer, server.engine.messages()) {
-            (Layer::Message, Some(reader)) => State::Messages(Box::new(Socket::new(reader, end))),
-            (Layer::Message, None) => State::Unwatched,
-            (Layer::Socket | Layer::Tls, _) => State::Opening(Opening::new(event.midway)),
+        let state = match event.conn.layer {
+            Layer::Message => match Tap::new(server.engine, end) {
+                Some(tap) => State::Messages(Box::new(Socket::new(tap))),
+                None => State::Unwatched,
+            },
+            Layer::Socket | Layer::Tls => State::Opening(Opening::new(event.midway)),
         };
         Connection { key: event.conn, server: server.clone(), last_seen: event.time, state }
     }
@@ -56,7 +62,7 @@ impl Connection {
 
     /// Whether it carries requests to a server of ours, or what its processes say of them.
     pub fn is_ours(&self) -> bool {
-        matches!(self.state, State::Http(_) | State::Messages(_))
+        matches!(self.state, State::Http(_) | State::Messages(_) | State::Zmtp(_))
     }
 
     /// Its requests in flight.
@@ -87,7 +93,8 @@ impl Connection {
             (EventKind::Frame { segment, more }, State::Messages(socket)) => {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
-            (EventKind::Frame { .. }, _) | (_, State::Messages(_)) => Fate::Lives,
+            (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
+            (EventKind::Frame { .. }, _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
             (kind, State::Http(http)) => http.step(event, kind, &self.server, group, out),
             (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
         };
@@ -104,14 +111,25 @@ impl Connection {
         }
     }
 
-    fn open(&mut self, time: Nanos, segment: &Segment, group: &Group, out: &mut Vec<Output>) -> Fate {
+    fn open(&mut self, time: Nanos, segment: &Segment, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+        let protocols = self.protocols(time, group);
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
-        let (start, held) = match opening.read(time, segment) {
+        let (start, held) = match opening.read(time, segment, protocols) {
             Verdict::Undecided => return Fate::Lives,
             Verdict::NotOurs => return Fate::Unwatched,
             Verdict::Http2 => {
                 out.push(Output::Issue(Issue::ProtocolUnknown));
                 return Fate::Unwatched;
+            }
+            Verdict::Zmtp(start, held) => {
+                let Some(tap) = Tap::new(self.server.engine, End::Wire) else { return Fate::Unwatched };
+                let mut zmtp = Box::new(ZmtpConnection::new(tap, start));
+                for (time, segment) in &held {
+                    zmtp.data(*time, segment, group, out);
+                }
+                let fate = zmtp.data(time, segment, group, out);
+                self.state = State::Zmtp(zmtp);
+                return fate;
             }
             Verdict::Http(start, held) => (start, held),
         };
@@ -122,5 +140,18 @@ impl Connection {
         let fate = http.data(time, self.key, segment, &self.server, group, out);
         self.state = State::Http(http);
         fate
+    }
+
+    /// What may be spoken on it that is worth reading.
+    fn protocols(&self, now: Nanos, group: &Group) -> Protocols {
+        let Server { engine, role, messages, .. } = &self.server;
+        let at_socket = *role == Role::Frontend
+            && self.key.layer == Layer::Socket
+            && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);
+        if at_socket && engine.messages().is_some() && group.needs_wire(now) {
+            Protocols::HttpAndZmtp
+        } else {
+            Protocols::Http
+        }
     }
 }

@@ -28,6 +28,9 @@ const MAX_CHILDREN: u32 = 1024;
 /// An engine's stamp is at most so much older than the message that brings it; else its clock is another one.
 const MAX_AGE: u64 = 60_000_000_000;
 
+/// An engine that was attached to is expected to speak for so long.
+const EXPECTED: u64 = 60_000_000_000;
+
 /// Which end of the message queue was seen; the last is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
@@ -44,10 +47,17 @@ pub(super) struct Group {
     engine: &'static dyn Engine,
     origin: Origin,
     model: String,
-    processes: BTreeMap<Tgid, Role>,
+    processes: BTreeMap<Tgid, Member>,
     end: Option<End>,
     schedulers: BTreeMap<u32, Schedule>,
     sequences: BTreeMap<String, Held>,
+}
+
+/// One of its processes.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    role: Role,
+    since: Nanos,
 }
 
 /// One scheduler: a data-parallel engine.
@@ -128,8 +138,8 @@ impl Group {
         }
     }
 
-    pub fn started(&mut self, tgid: Tgid, role: Role, model: &str) {
-        self.processes.insert(tgid, role);
+    pub fn started(&mut self, time: Nanos, tgid: Tgid, role: Role, model: &str) {
+        self.processes.insert(tgid, Member { role, since: time });
         if self.model.is_empty() {
             model.clone_into(&mut self.model);
         }
@@ -137,8 +147,8 @@ impl Group {
 
     /// Returns whether it was the last process.
     pub fn ended(&mut self, tgid: Tgid) -> bool {
-        let role = self.processes.remove(&tgid);
-        let gone = |role: Role| !self.processes.values().any(|other| *other == role);
+        let role = self.processes.remove(&tgid).map(|member| member.role);
+        let gone = |role: Role| !self.has(role);
         let silent = match self.end {
             Some(End::Engine) => role == Some(Role::Engine) && gone(Role::Engine),
             Some(End::Frontend | End::Wire) => role == Some(Role::Frontend) && gone(Role::Frontend),
@@ -164,9 +174,19 @@ impl Group {
         self.end.is_some()
     }
 
-    /// Whether an engine's own end may be expected to speak.
-    pub fn has_engine(&self) -> bool {
-        self.processes.values().any(|role| *role == Role::Engine)
+    /// Whether a better end than this one has spoken.
+    pub fn outranks(&self, end: End) -> bool {
+        self.end.is_some_and(|best| end < best)
+    }
+
+    /// Whether the bytes on a front end's sockets are worth reading: no better end has spoken, nor may one be expected to.
+    pub fn needs_wire(&self, now: Nanos) -> bool {
+        let expected = |member: &Member| member.role == Role::Engine && now.since(member.since) < EXPECTED;
+        !self.outranks(End::Wire) && !self.processes.values().any(expected)
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.processes.values().any(|member| member.role == role)
     }
 
     pub fn standing(&self) -> impl Iterator<Item = Standing> {
@@ -183,7 +203,7 @@ impl Group {
 
     /// A message was seen at `end`.
     pub fn report(&mut self, time: Nanos, end: End, report: Report<'_>, out: &mut Vec<Output>) {
-        if self.end.is_some_and(|best| end < best) {
+        if self.outranks(end) {
             return;
         }
         if self.end != Some(end) {
@@ -344,7 +364,7 @@ impl Group {
         held.ended = Some(time);
         let over = held.answered || held.left.is_some();
         out.push(self.finished(brought.id));
-        if !self.processes.values().any(|role| *role == Role::Frontend) {
+        if !self.has(Role::Frontend) {
             if let Some(held) = self.sequences.remove(brought.id) {
                 out.push(record(self.offline(held)));
             }

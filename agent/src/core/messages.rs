@@ -1,25 +1,21 @@
 //! A message socket of a traced process: puts the pieces of each frame together and has the engine read it.
 
 use super::connection::Fate;
-use super::group::{End, Group};
+use super::group::Group;
+use super::tap::{Said, Tap};
 use super::{Output, Volume};
-use crate::engine::report::{Frame, Messages, Report};
+use crate::engine::report::Frame;
 use crate::event::{ConnKey, Direction, Nanos, Segment};
 use crate::issue::Issue;
 
-/// Frames that meant nothing, before a socket is no longer watched: worker processes are woken through such sockets.
-const MAX_STRANGE: u32 = 256;
 /// Of a message that hands a sequence over: its id and the length of its prompt. The prompt itself stays where it is.
 const HANDED_OVER_BYTES: u32 = 1024;
 
 /// A message socket.
 pub(super) struct Socket {
-    reader: Box<dyn Messages>,
-    end: End,
+    tap: Tap,
     /// For each direction, [`Direction::Read`] first.
     lanes: [Lane; 2],
-    strange: u32,
-    understood: bool,
 }
 
 #[derive(Default)]
@@ -33,8 +29,8 @@ struct Lane {
 }
 
 impl Socket {
-    pub fn new(reader: Box<dyn Messages>, end: End) -> Socket {
-        Socket { reader, end, lanes: Default::default(), strange: 0, understood: false }
+    pub fn new(tap: Tap) -> Socket {
+        Socket { tap, lanes: Default::default() }
     }
 
     /// Takes a piece of a frame.
@@ -68,21 +64,12 @@ impl Socket {
         }
         let bytes = if whole { segment.bytes.as_slice() } else { lane.held.as_slice() };
         let frame = Frame { direction: segment.direction, bytes, total: segment.total, more };
-        let (mut issues, mut spoke, mut handed_over) = (Vec::new(), false, false);
-        let end = self.end;
-        self.reader.frame(&frame, &mut issues, &mut |report| {
-            spoke = true;
-            handed_over |= matches!(report, Report::Added { .. });
-            group.report(time, end, report, out);
-        });
-        out.extend(issues.into_iter().map(Output::Issue));
-        if handed_over && !lane.short {
+        let said = self.tap.frame(time, &frame, group, out);
+        if said == Said::HandedOver && !lane.short {
             lane.short = true;
             let (direction, volume) = (segment.direction, Volume::Head(HANDED_OVER_BYTES));
             out.push(Output::Volume { conn: key, direction, volume });
         }
-        self.understood |= spoke;
-        self.strange = self.strange.saturating_add(1);
-        if self.understood || self.strange < MAX_STRANGE { Fate::Lives } else { Fate::Unwatched }
+        self.tap.fate()
     }
 }

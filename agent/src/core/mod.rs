@@ -4,7 +4,7 @@
 //! This file owns the processes and their connections. A [`connection`] finds out in its [`opening`] what it is; an
 //! [`http`] connection holds the [`transaction`]s under way. Connections of processes that nobody named are ignored.
 
-use crate::config::Http;
+use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
@@ -21,7 +21,9 @@ mod group;
 mod http;
 mod messages;
 mod opening;
+mod tap;
 mod transaction;
+mod zmtp;
 
 /// Everything that the core is ever told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +112,13 @@ pub struct Options {
     pub connections: usize,
     /// How much of streamed answers is read.
     pub http: Http,
+    /// At which end messages are read: here only whether the socket's may be.
+    pub messages: EngineMessages,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { connections: 16_384, http: Http::Full }
+        Options { connections: 16_384, http: Http::Full, messages: EngineMessages::Auto }
     }
 }
 
@@ -162,6 +166,7 @@ struct Server {
     role: Role,
     root: Tgid,
     http: Http,
+    messages: EngineMessages,
 }
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
@@ -183,8 +188,9 @@ impl Core {
                 let Some(engine) = engine::by_name(&engine) else { return };
                 let origin = Origin { tgid, engine: engine.name(), service: service.into() };
                 let group = self.groups.entry(root).or_insert_with(|| Group::new(engine, origin.clone()));
-                group.started(tgid, role, &model);
-                self.servers.insert(tgid, Server { engine, origin, role, root, http: self.options.http });
+                group.started(time, tgid, role, &model);
+                let Options { http, messages, .. } = self.options;
+                self.servers.insert(tgid, Server { engine, origin, role, root, http, messages });
             }
             Input::Process(ProcessChange::Ended { time, tgid }) => self.forget_process(tgid, time, out),
             Input::Tick(now) => {

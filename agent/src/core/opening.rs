@@ -1,12 +1,14 @@
 //! What a connection is, by what is first said on it.
 //!
-//! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1.
-//! One joined midway is decided by the first call that begins like a message or like a piece of an event stream. Others
-//! are given a number of calls, then no longer watched: logs, wake-up pipes and message queues look like that. It errs
-//! at a long upload that was under way when the agent came: that connection is not watched any more.
+//! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1;
+//! ZeroMQ greets from both sides. One joined midway is decided by the first call that begins like a message, like a piece
+//! of an event stream or like ZeroMQ's frames. Others are given a number of calls, then no longer watched: logs, wake-up
+//! pipes and message queues look like that. It errs at a long upload that was under way when the agent came: that
+//! connection is not watched any more.
 
 use crate::event::{Direction, Nanos, Segment};
 use crate::wire::http1::{self, sniff};
+use crate::wire::zmtp;
 
 /// Calls on a connection joined midway that begin like nothing known, before it is given up.
 const MAX_STRANGE: u32 = 32;
@@ -14,7 +16,7 @@ const MAX_STRANGE: u32 = 32;
 /// A connection that is not decided yet.
 pub(super) struct Opening {
     seen: Seen,
-    /// What was received while it was too little to tell: less than the longest method.
+    /// What was said while it was too little to tell: less than the longest method, or than a greeting's first bytes.
     held: Vec<(Nanos, Segment)>,
     strange: u32,
 }
@@ -25,12 +27,23 @@ enum Seen {
     Midway,
 }
 
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocols {
+    /// Requests of clients.
+    Http,
+    /// And messages between the server's processes.
+    HttpAndZmtp,
+}
+
 /// What is known of a connection.
 pub(super) enum Verdict {
     /// Nothing yet.
     Undecided,
     /// Clients send HTTP/1 requests on it. With what was held back, to be read first.
     Http(Start, Vec<(Nanos, Segment)>),
+    /// ZeroMQ speaks on it. With what was held back, to be read first.
+    Zmtp(Start, Vec<(Nanos, Segment)>),
     /// No decoder of ours reads it: HTTP/2.
     Http2,
     /// The process is the client there, or it is TLS (the clear text is seen elsewhere), or it is noise.
@@ -54,36 +67,49 @@ impl Opening {
     }
 
     /// Judges by one more segment.
-    pub fn read(&mut self, time: Nanos, segment: &Segment) -> Verdict {
-        let unread = segment.bytes.is_empty() || (self.held.is_empty() && segment.position > 0);
+    pub fn read(&mut self, time: Nanos, segment: &Segment, protocols: Protocols) -> Verdict {
+        let begun = self.held.iter().any(|(_, held)| held.direction == segment.direction);
+        let unread = segment.bytes.is_empty() || (!begun && segment.position > 0);
         if unread {
             // What it began with was lost or could not be copied.
             self.seen = Seen::Midway;
         }
         match self.seen {
-            Seen::FromStart => self.first_bytes(time, segment),
-            Seen::Midway => self.call(segment),
+            Seen::FromStart => self.first_bytes(time, segment, protocols),
+            Seen::Midway => self.call(segment, protocols),
         }
     }
 
-    fn first_bytes(&mut self, time: Nanos, segment: &Segment) -> Verdict {
+    fn first_bytes(&mut self, time: Nanos, segment: &Segment, protocols: Protocols) -> Verdict {
+        let held = self.held.iter().filter(|(_, held)| held.direction == segment.direction);
+        let held = held.flat_map(|(_, held)| &held.bytes);
+        let first: Vec<u8> = held.chain(&segment.bytes).take(64).copied().collect();
+        if protocols == Protocols::HttpAndZmtp {
+            match zmtp::sniff(&first) {
+                None => return self.hold(time, segment),
+                Some(zmtp::Opening::Greeting) => {
+                    return Verdict::Zmtp(Start::Beginning, std::mem::take(&mut self.held));
+                }
+                Some(zmtp::Opening::Other) => {}
+            }
+        }
         if segment.direction == Direction::Write {
             return Verdict::NotOurs;
         }
-        let held = self.held.iter().flat_map(|(_, segment)| &segment.bytes);
-        let first: Vec<u8> = held.chain(&segment.bytes).take(64).copied().collect();
         match sniff(&first) {
-            None => {
-                self.held.push((time, segment.clone()));
-                Verdict::Undecided
-            }
+            None => self.hold(time, segment),
             Some(http1::Opening::Request) => Verdict::Http(Start::Beginning, std::mem::take(&mut self.held)),
             Some(http1::Opening::Http2) => Verdict::Http2,
             Some(http1::Opening::Response | http1::Opening::Tls | http1::Opening::Other) => Verdict::NotOurs,
         }
     }
 
-    fn call(&mut self, segment: &Segment) -> Verdict {
+    fn hold(&mut self, time: Nanos, segment: &Segment) -> Verdict {
+        self.held.push((time, segment.clone()));
+        Verdict::Undecided
+    }
+
+    fn call(&mut self, segment: &Segment, protocols: Protocols) -> Verdict {
         if segment.offset > 0 {
             return Verdict::Undecided;
         }
@@ -95,6 +121,9 @@ impl Opening {
             (Direction::Write, _) if begins_event_chunk(&segment.bytes) => Verdict::Http(Start::Anywhere, Vec::new()),
             (_, Some(http1::Opening::Http2)) => Verdict::Http2,
             (_, Some(http1::Opening::Request | http1::Opening::Response | http1::Opening::Tls)) => Verdict::NotOurs,
+            _ if protocols == Protocols::HttpAndZmtp && zmtp::is_plausible(&segment.bytes) => {
+                Verdict::Zmtp(Start::Anywhere, Vec::new())
+            }
             (_, Some(http1::Opening::Other) | None) => {
                 self.strange += 1;
                 if self.strange < MAX_STRANGE { Verdict::Undecided } else { Verdict::NotOurs }

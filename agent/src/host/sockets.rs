@@ -1,6 +1,5 @@
-//! Where a server listens, and the connections that it has open already when the agent comes: descriptors whose TCP
-//! connection is established and whose local port the same network namespace listens on. Unix sockets are not looked up
-//! (docs/limits.md).
+//! Where a server listens, and the connections that it has open already when the agent comes: descriptors whose connection
+//! is established and whose local port or path the same network namespace listens on.
 
 use crate::event::Tgid;
 use std::collections::{HashMap, HashSet};
@@ -11,11 +10,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const ESTABLISHED: &str = "01";
 const LISTEN: &str = "0A";
 
+/// Type and state of a connected stream socket in /proc/PID/net/unix, and its flag of one that listens (net/unix/af_unix.c).
+const STREAM: &str = "0001";
+const CONNECTED: &str = "03";
+const ACCEPTS: &str = "00010000";
+
 /// Descriptors of accepted, established connections of a process. Empty where /proc cannot be read.
 #[must_use]
 pub fn served(tgid: Tgid) -> Vec<u32> {
     let net = |name: &str| fs::read_to_string(format!("/proc/{}/net/{name}", tgid.0)).unwrap_or_default();
-    let established = accepted(&[&net("tcp"), &net("tcp6")]);
+    let mut established = accepted(&[&net("tcp"), &net("tcp6")]);
+    established.extend(accepted_unix(&net("unix")));
     let Ok(descriptors) = fs::read_dir(format!("/proc/{}/fd", tgid.0)) else { return Vec::new() };
     let served = descriptors.filter_map(|entry| {
         let entry = entry.ok()?;
@@ -90,6 +95,29 @@ fn row(line: &str) -> Option<Row<'_>> {
     Some(Row { local_address, local_port, state: fields.get(3)?, inode: fields.get(9)?.parse().ok()? })
 }
 
+/// Inodes of connected stream sockets whose path is listened on, from the text of /proc/net/unix: an accepted socket has
+/// the path of the one that accepted it, the client's has none.
+fn accepted_unix(table: &str) -> HashSet<u64> {
+    let rows = || table.lines().skip(1).filter_map(unix_row).filter(|row| row.kind == STREAM);
+    let listening: HashSet<&str> = rows().filter(|row| row.flags == ACCEPTS).map(|row| row.path).collect();
+    rows().filter(|row| row.state == CONNECTED && listening.contains(row.path)).map(|row| row.inode).collect()
+}
+
+struct UnixRow<'t> {
+    flags: &'t str,
+    kind: &'t str,
+    state: &'t str,
+    inode: u64,
+    path: &'t str,
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`; rows without a path are left out.
+fn unix_row(line: &str) -> Option<UnixRow<'_>> {
+    let mut fields = line.split_ascii_whitespace().skip(3);
+    let (flags, kind, state) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(UnixRow { flags, kind, state, inode: fields.next()?.parse().ok()?, path: fields.next()? })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -141,5 +169,18 @@ mod tests {
         assert_eq!(listening(own, port), Some((Ipv4Addr::LOCALHOST, port).into()));
         assert!(shares_network(own));
         assert!(!shares_network(Tgid(u32::MAX)));
+    }
+
+    #[test]
+    fn of_unix_sockets_too() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            00000000a6d04203: 00000002 00000000 00010000 0001 01   100 /tmp/a\n\
+            00000000a6d04204: 00000003 00000000 00000000 0001 03   101 /tmp/a\n\
+            00000000a6d04205: 00000003 00000000 00000000 0001 03   102\n\
+            00000000a6d04206: 00000003 00000000 00000000 0001 03   103 /tmp/closed-since\n\
+            00000000a6d04207: 00000002 00000000 00010000 0005 01   104 @packets\n\
+            00000000a6d04208: 00000003 00000000 00000000 0005 03   105 @packets\n";
+        assert_eq!(accepted_unix(table), HashSet::from([101]));
+        assert!(accepted_unix("garbage\nmore garbage\n").is_empty());
     }
 }

@@ -17,8 +17,8 @@ fn origin() -> Origin {
 
 fn group() -> Group {
     let mut group = Group::new(&Vllm, origin());
-    group.started(FRONTEND, Role::Frontend, "tiny");
-    group.started(ENGINE, Role::Engine, "tiny");
+    group.started(Nanos(0), FRONTEND, Role::Frontend, "tiny");
+    group.started(Nanos(0), ENGINE, Role::Engine, "tiny");
     group
 }
 
@@ -189,7 +189,7 @@ fn a_scheduler_without_figures_has_batches_all_the_same() {
 #[test]
 fn offline_generation_makes_requests() {
     let mut group = Group::new(&Vllm, Origin { tgid: ENGINE, ..origin() });
-    group.started(ENGINE, Role::Engine, "");
+    group.started(Nanos(0), ENGINE, Role::Engine, "");
     add(&mut group, 100, "0-0123abcd");
     report(&mut group, 200, End::Engine, step(200, vec![first("0-0123abcd", 110)]));
     let out = report(&mut group, 305, End::Engine, step(300, vec![next("0-0123abcd", 3, Some(Finish::Stop))]));

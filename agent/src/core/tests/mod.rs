@@ -1,5 +1,6 @@
 //! What the core says of traffic shaped like the real vLLM's: `scene` plays it, `answers`, `endings` and `losses` are
-//! tables, `random` holds what must be true of any input.
+//! tables, `groups` and `wire` are about
+//! what the processes of a server tell each other, `random` holds what must be true of any input.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -10,3 +11,4 @@ mod groups;
 mod losses;
 mod random;
 mod scene;
+mod wire;

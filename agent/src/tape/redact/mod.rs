@@ -3,8 +3,9 @@
 //! Every byte is replaced by one byte, so all positions and times stay; structure stays, so that the tape replays to
 //! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
 //! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
-//! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`. What can still
-//! be told from a tape: lengths, and of texts that begin behind missing bytes where their words end.
+//! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`, and where that
+//! was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. What can still be told
+//! from a tape: lengths, and of texts that begin behind missing bytes where their words end.
 //!
 //! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
 //! without being a request: that one word stays.

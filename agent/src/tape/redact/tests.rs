@@ -269,6 +269,7 @@ fn what_is_not_http_becomes_zeros() {
         (&b"\x16\x03\x01CANARY"[..], &b"\x16\x03"[..]),
         (b"PRI * HTTP/2.0\r\nCANARY", b"PRI * HTTP/2.0\r\n"),
         (b"\x00\x01CANARY", b""),
+        (b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL\0\x06CANARY", b""),
         (b"CANARY", b""),
     ] {
         let Input::Kernel(Event { kind: EventKind::Data(segment), .. }) =

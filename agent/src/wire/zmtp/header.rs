@@ -108,16 +108,18 @@ fn kind(flags: u8) -> Option<Kind> {
     }
 }
 
-/// Whether `pushed` begins with a header and goes on like frames as far as it reaches.
-pub(super) fn is_plausible(pushed: &[u8]) -> bool {
+/// Whether `pushed` begins with a header and goes on like frames as far as it reaches, not all of them empty: zeros look
+/// like empty frames.
+#[must_use]
+pub fn is_plausible(pushed: &[u8]) -> bool {
     let mut rest = pushed;
-    let mut whole = 0_usize;
+    let mut seen = false;
     while !rest.is_empty() {
         let is_long = rest.first().is_some_and(|flags| flags & LONG != 0);
         let (total, behind) = match Buffer::default().take(rest) {
             Some((Some(header), behind)) => (header.total, behind),
             // A header that this push cuts is no evidence of its own.
-            Some((None, _)) => return whole > 0,
+            Some((None, _)) => return seen,
             None => return false,
         };
         // Nobody spends eight bytes on a length that fits one.
@@ -125,8 +127,8 @@ pub(super) fn is_plausible(pushed: &[u8]) -> bool {
         if !is_usual {
             return false;
         }
-        whole += 1;
+        seen |= total > 0;
         rest = usize::try_from(total).ok().and_then(|total| behind.get(total..)).unwrap_or_default();
     }
-    whole > 0
+    seen
 }

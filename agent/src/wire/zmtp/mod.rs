@@ -17,7 +17,7 @@ use super::Stretch;
 use crate::issue::Issue;
 use header::{Header, Kind};
 
-pub use header::{Opening, sniff};
+pub use header::{Opening, is_plausible, sniff};
 
 /// Most bytes kept of a frame.
 pub const MAX_KEPT: usize = 64 * 1024;
@@ -107,7 +107,7 @@ impl Decoder {
     }
 
     fn read(&mut self, bytes: &[u8], emit: &mut dyn FnMut(Item<'_>)) {
-        if matches!(self.state, State::Lost) && header::is_plausible(bytes) {
+        if matches!(self.state, State::Lost) && is_plausible(bytes) {
             self.start = Start::Guessed;
             self.state = State::Header(header::Buffer::default());
         }

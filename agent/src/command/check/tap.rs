@@ -30,6 +30,8 @@ pub(super) enum Tap {
     Here,
     /// In that process of the same server.
     At(Tgid),
+    /// On the front end's sockets: no library can be hooked at either end, or the configuration says so.
+    Wire,
     /// Nowhere.
     No(Reason),
 }
@@ -61,11 +63,19 @@ pub(super) fn tap(mode: EngineMessages, party: &Party, all: &[Party]) -> Option<
         let reason = if of_role.peek().is_some() { Reason::NoLibrary } else { missing };
         of_role.find(|other| other.can_hook).map(|other| Tap::At(other.pid)).ok_or(reason)
     };
+    let wire = || {
+        let mut parties = all.iter().filter(|other| other.root == party.root);
+        let front = parties.any(|other| other.role == Role::Frontend);
+        if front { Ok(Tap::Wire) } else { Err(Reason::NoFrontend) }
+    };
     let found = match mode {
         EngineMessages::Off => Err(Reason::Off),
+        EngineMessages::Wire => wire(),
         EngineMessages::Engine => at(Role::Engine),
         EngineMessages::Frontend => at(Role::Frontend),
-        EngineMessages::Auto => at(Role::Engine).or_else(|reason| at(Role::Frontend).map_err(|_| reason)),
+        EngineMessages::Auto => {
+            at(Role::Engine).or_else(|reason| at(Role::Frontend).or_else(|_| wire()).map_err(|_| reason))
+        }
     };
     Some(found.unwrap_or_else(Tap::No))
 }
@@ -75,6 +85,7 @@ impl fmt::Display for Tap {
         match self {
             Tap::Here => write!(to, "messages read here: {GIVES}"),
             Tap::At(pid) => write!(to, "messages read in pid {}: {GIVES}", pid.0),
+            Tap::Wire => write!(to, "messages read on the front end's sockets: {GIVES}"),
             Tap::No(reason) => write!(to, "messages not read, so no {GIVES}: {}", reason.text()),
         }
     }
@@ -94,7 +105,7 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use EngineMessages::{Auto, Engine, Frontend, Off};
+    use EngineMessages::{Auto, Engine, Frontend, Off, Wire};
 
     const FRONT: u32 = 1;
     const ENGINE: u32 = 2;
@@ -114,7 +125,8 @@ mod tests {
             (Auto, true, true, at(ENGINE), here),
             (Auto, false, true, at(ENGINE), here),
             (Auto, true, false, here, at(FRONT)),
-            (Auto, false, false, no(Reason::NoLibrary), no(Reason::NoLibrary)),
+            (Auto, false, false, Some(Tap::Wire), Some(Tap::Wire)),
+            (Wire, true, true, Some(Tap::Wire), Some(Tap::Wire)),
             (Engine, true, true, at(ENGINE), here),
             (Engine, true, false, no(Reason::NoLibrary), no(Reason::NoLibrary)),
             (Frontend, true, true, here, at(FRONT)),

@@ -112,6 +112,8 @@ impl Sides {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use std::io::{Read, Write};
     use std::net::TcpListener;

@@ -76,6 +76,8 @@ impl Beginnings {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
     use super::*;
     use crate::crosscheck::exposition::Total;
     use crate::crosscheck::{Figures, Quantity};

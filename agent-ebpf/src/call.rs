@@ -5,7 +5,9 @@ use crate::{
     maps::{CALLS, CONNS, CallArguments, CallKey, STARTED, VOLUMES},
     sys,
 };
-use inferscope_ebpf::{ALWAYS, Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_OFF};
+use inferscope_ebpf::{
+    ALWAYS, Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_MESSAGE, VOLUME_OFF,
+};
 
 const EAGAIN: i64 = 11;
 
@@ -129,7 +131,7 @@ pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64
     if cookie.is(Shape::Vectors) || cookie.is(Shape::Message) {
         return emit::vectors(&header, at, count, volume);
     }
-    emit::buffer(&header, at, volume);
+    emit::buffer::<{ VOLUME_FULL as u64 }>(&header, at, volume);
 }
 
 /// A call moves one frame of a message. A frame without bytes is one, too: the next may belong to another message.
@@ -148,7 +150,9 @@ pub fn frame(cookie: Cookie, socket: u64, frame: Frame) {
         return;
     }
     let flags = conn.flags as u16 | flags;
-    emit::buffer(&Header { position, result, flags, ..header(cookie, time, &key, conn) }, at, volume);
+    let volume = if volume == VOLUME_FULL { VOLUME_MESSAGE } else { volume };
+    let header = Header { position, result, flags, ..header(cookie, time, &key, conn) };
+    emit::buffer::<{ VOLUME_MESSAGE as u64 }>(&header, at, volume);
 }
 
 /// Moves a connection's position in the direction of a call. Where it was.

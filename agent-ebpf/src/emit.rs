@@ -16,9 +16,6 @@ const BPF_RB_AVAIL_DATA: u64 = 0;
 const SMALL: u64 = SMALL_PAYLOAD as u64;
 const MEDIUM: u64 = MEDIUM_PAYLOAD as u64;
 const LARGE: u64 = LARGE_PAYLOAD as u64;
-/// Large records that cover a full volume.
-const MAX_CHUNKS: u64 = (VOLUME_FULL as u64).div_ceil(LARGE);
-
 #[repr(C, align(8))]
 struct Record<const PAYLOAD: usize> {
     header: Header,
@@ -63,10 +60,10 @@ pub fn empty(header: &Header) {
     count(header.hook, |counts| counts.records += 1);
 }
 
-/// Sends the bytes of one call, at most `volume` of them, and where that cuts off the end, its last [`TAIL_BYTES`].
+/// Sends the bytes of one call, at most `volume` and never more than `MAX` of them, and where that cuts off the end, its last [`TAIL_BYTES`].
 #[inline(always)]
-pub fn buffer(header: &Header, from: u64, volume: u32) {
-    let plan = Plan::of(header, volume);
+pub fn buffer<const MAX: u64>(header: &Header, from: u64, volume: u32) {
+    let plan = Plan::of::<MAX>(header, volume);
     if plan.wanted == 0 {
         return empty(header);
     }
@@ -77,7 +74,7 @@ pub fn buffer(header: &Header, from: u64, volume: u32) {
         send::<MEDIUM_PAYLOAD>(header, 0, |to| copy::<MEDIUM>(to, from, plan.wanted));
     } else {
         // Offsets are constants in each turn, so that the verifier meets the same state again at the loop's head.
-        for turn in 0..MAX_CHUNKS {
+        for turn in 0..MAX.div_ceil(LARGE) {
             let offset = turn * LARGE;
             if offset >= plan.wanted {
                 break;
@@ -96,7 +93,7 @@ pub fn buffer(header: &Header, from: u64, volume: u32) {
 /// one (the verifier adds the largest offset to the largest length), else each vector's first bytes in its own record.
 #[inline(always)]
 pub fn vectors(header: &Header, at: u64, count: u64, volume: u32) {
-    let plan = Plan::of(header, volume);
+    let plan = Plan::of::<{ VOLUME_FULL as u64 }>(header, volume);
     if plan.wanted == 0 {
         return empty(header);
     }
@@ -152,8 +149,8 @@ struct Plan {
 
 impl Plan {
     #[inline(always)]
-    fn of(header: &Header, volume: u32) -> Plan {
-        let most = sys::bound::<{ VOLUME_FULL as u64 }>(volume as u64);
+    fn of<const MAX: u64>(header: &Header, volume: u32) -> Plan {
+        let most = sys::bound::<MAX>(volume as u64);
         let total = header.result as u64;
         if total <= most {
             return Plan { wanted: total, tail: 0, end: total };

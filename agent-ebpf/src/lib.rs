@@ -207,6 +207,8 @@ pub const VOLUME_OFF: u32 = u32::MAX;
 pub const VOLUME_SIZE_ONLY: u32 = 0;
 /// Volume of a connection that user space has not yet understood: the most bytes copied of one call.
 pub const VOLUME_FULL: u32 = 64 * 1024;
+/// The same for a frame of a message: a step of a batch of a thousand is more than 64 KiB, and its figures come last.
+pub const VOLUME_MESSAGE: u32 = 128 * 1024;
 /// Of a call larger than its volume, so many last bytes are copied as well (a JSON answer ends with its `usage`).
 pub const TAIL_BYTES: u32 = 1024;
 /// io vectors walked per call; what lies behind them is an elision of known length.

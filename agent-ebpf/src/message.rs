@@ -86,22 +86,28 @@ pub fn message_return(ctx: RetProbeContext) -> u32 {
 /// A message with the place and the number of its frame's bytes.
 #[inline(always)]
 fn located(cookie: Cookie, msg: u64) -> Option<(Message, u64, u64)> {
-    let Some(message) = sys::read_user::<Message>(msg) else {
-        emit::lost(cookie.hook(), Loss::Fault);
-        return None;
-    };
-    let place = match message.kind {
-        VSM if message.vsm_size <= VSM_MAX => Some([msg + VSM_DATA, message.vsm_size as u64]),
+    let message = read::<Message>(cookie, msg)?;
+    let [at, size] = match message.kind {
+        VSM if message.vsm_size <= VSM_MAX => [msg + VSM_DATA, message.vsm_size as u64],
         // struct content_t: data, size, …
-        LMSG | ZCLMSG => sys::read_user::<[u64; 2]>(message.data),
-        CMSG => Some([message.data, message.size]),
-        _ => None,
-    };
-    let Some([at, size]) = place else {
-        emit::lost(cookie.hook(), Loss::Unsupported);
-        return None;
+        LMSG | ZCLMSG => read(cookie, message.data)?,
+        CMSG => [message.data, message.size],
+        _ => {
+            emit::lost(cookie.hook(), Loss::Unsupported);
+            return None;
+        }
     };
     Some((message, at, size))
+}
+
+/// As [`sys::read_user`]; counts what could not be read.
+#[inline(always)]
+fn read<T: Copy>(cookie: Cookie, from: u64) -> Option<T> {
+    let value = sys::read_user(from);
+    if value.is_none() {
+        emit::lost(cookie.hook(), Loss::Fault);
+    }
+    value
 }
 
 #[inline(always)]

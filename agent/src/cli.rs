@@ -17,9 +17,12 @@ Exit codes:
   1  something failed while running; the last line says what
   2  the arguments or the configuration are wrong; nothing was started";
 
-const CHECK_EXIT_CODES: &str = "\
+const CHECK_HELP: &str = "\
+Examples:
+  inferscope check --engine-metrics --seconds 60    how far the agent's numbers are from the servers' own
+
 Exit codes:
-  0  everything that was found can be seen
+  0  everything that was found can be seen, or was compared
   1  nothing can run here, or a server that was found cannot be seen; the output says why
   2  the arguments or the configuration are wrong; nothing was checked";
 
@@ -65,7 +68,7 @@ pub enum Command {
     #[command(after_help = RUN_HELP)]
     Run(Run),
     /// Say what can be seen on this host, what cannot, and why. Changes nothing.
-    #[command(after_help = CHECK_EXIT_CODES)]
+    #[command(after_help = CHECK_HELP)]
     Check(Check),
     /// Write what the kernel side reports to a tape.
     #[command(after_help = RECORD_HELP)]
@@ -111,6 +114,12 @@ pub struct Check {
     /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Compare what the running agent counted and timed with the servers' own metrics.
+    #[arg(long, conflicts_with = "json")]
+    pub engine_metrics: bool,
+    /// With --engine-metrics: compare only what happens within the next N seconds, instead of all since both began.
+    #[arg(long, value_name = "N", requires = "engine_metrics")]
+    pub seconds: Option<u64>,
     /// Load every program and print the instructions that the verifier counted.
     #[arg(long, hide = true)]
     pub programs: bool,

@@ -158,7 +158,9 @@ def main(folder):
         scheduler_stats=scheduler(2, 3, 4, 0.25, 5, 4), timestamp=1001.0,
     )))
     # One was preempted and came back; both end.
-    again = [event("PREEMPTED", 1001.5), event("SCHEDULED", 1001.75), event("PREEMPTED", 1001.8), event("SCHEDULED", 1001.9)]
+    again = [
+        event("PREEMPTED", 1001.5), event("SCHEDULED", 1001.75), event("PREEMPTED", 1001.8), event("SCHEDULED", 1001.9),
+    ]
     show("last", *encode(outputs(
         output("cmpl-a-0-11111111", CANARY[3:4], events=again, finish_reason=engine.FinishReason.LENGTH,
                kv_transfer_params={TEXT: [1, {"num_prompt_tokens": 9}]}, trace_headers={"traceparent": TEXT}),

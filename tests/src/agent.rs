@@ -58,6 +58,12 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

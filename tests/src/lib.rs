@@ -1,11 +1,14 @@
-//! What the tests and the demo share: a small server, a load client that times itself, and the real vLLM as a guard.
+//! What the tests and the demo share: a small server, load clients that time themselves, and the real vLLM as a guard.
 //!
-//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures.
+//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures. `offline` and the
+//! engine tests borrow its reader of metrics pages, and its comparison of two of them.
 
 pub mod agent;
 pub mod agreement;
 pub mod clock;
 pub mod load;
+pub mod mixed;
+pub mod offline;
 pub mod openai_server;
 pub mod recorder;
 pub mod replay;

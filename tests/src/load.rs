@@ -5,7 +5,7 @@
 //! tests/engines/tls_load.py writes the same records.
 
 use crate::clock::monotonic_ns;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -37,6 +37,8 @@ pub struct Options {
     pub delivery: Delivery,
     /// The prompt.
     pub prompt: String,
+    /// More fields of the request's body.
+    pub more: Map<String, Value>,
 }
 
 /// When a client stops asking. A request under way is always finished.
@@ -138,6 +140,7 @@ impl Options {
             endpoint: Endpoint::Completions,
             delivery: Delivery::Streamed,
             prompt: "the quick brown fox jumps".into(),
+            more: Map::new(),
         }
     }
 
@@ -158,6 +161,9 @@ impl Options {
         if self.delivery == Delivery::Streamed {
             body["stream"] = json!(true);
             body["stream_options"] = json!({"include_usage": true});
+        }
+        for (name, value) in &self.more {
+            body[name] = value.clone();
         }
         let (server, body) = (self.server, body.to_string());
         let length = body.len();
@@ -196,29 +202,34 @@ fn client(options: &Options, stream: u32, start: Instant, each: &(dyn Fn(Seen) +
         if over {
             return;
         }
-        let mut seen = Seen { stream, sent_ns: monotonic_ns(), ..Seen::default() };
-        match ask(&mut connection, options.server, &request, &mut seen) {
-            Ok(answer) => answer.describe(&mut seen),
-            Err(error) => {
-                (seen.end_ns, seen.error) = (monotonic_ns(), Some(error.to_string()));
-                connection = None;
-                // A server that refuses must not be asked in a tight loop.
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-        each(seen);
+        each(once(&mut connection, options.server, stream, &request));
     }
 }
 
 /// Lets this thread run as soon as bytes are there (SCHED_FIFO), where the caller may: the client is the measuring
 /// instrument, and on a machine that the server fills, its own wake-up would be the largest error.
-fn hurry() {
+pub(crate) fn hurry() {
     let parameters = libc::sched_param { sched_priority: 1 };
     // SAFETY: reads one struct during the call.
     #[allow(unsafe_code, reason = "std has no scheduling classes")]
     unsafe {
         libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters);
     }
+}
+
+/// One request and what came of it; the connection is kept where it can be.
+pub(crate) fn once(kept: &mut Option<TcpStream>, server: SocketAddr, stream: u32, request: &[u8]) -> Seen {
+    let mut seen = Seen { stream, sent_ns: monotonic_ns(), ..Seen::default() };
+    match ask(kept, server, request, &mut seen) {
+        Ok(answer) => answer.describe(&mut seen),
+        Err(error) => {
+            (seen.end_ns, seen.error) = (monotonic_ns(), Some(error.to_string()));
+            *kept = None;
+            // A server that refuses must not be asked in a tight loop.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    seen
 }
 
 /// One request on the kept connection, or on a new one where there is none.
@@ -234,7 +245,7 @@ fn ask(kept: &mut Option<TcpStream>, server: SocketAddr, request: &[u8], seen: &
     Ok(answer)
 }
 
-fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

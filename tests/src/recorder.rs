@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Loading programs and looking for libraries on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The kernel waits for each probe until no processor is inside it.
+const DETACHING: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What of the traffic stays readable.
@@ -30,10 +32,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts recording to `tape`; what the recorder says goes to `log`.
-    pub fn start(tape: &Path, log: &Path, text: Text) -> Result<Recorder> {
+    /// Starts recording to `tape`; what the recorder says goes to `log`, its configuration lies beside it. Its log must let
+    /// pass what is said at level info.
+    pub fn start(tape: &Path, log: &Path, text: Text, configuration: &str) -> Result<Recorder> {
+        let config = log.with_extension("yaml");
+        fs::write(&config, configuration)?;
         let mut command = Command::new(agent::binary());
-        command.arg("record").arg(tape).args(["--log", "info"]);
+        command.arg("record").arg(tape).arg("--config").arg(config);
         if text == Text::Kept {
             command.arg("--keep-text");
         }
@@ -61,7 +66,15 @@ impl Recorder {
 
     /// Ends it: the tape is complete.
     pub fn stop(mut self) -> Result<()> {
-        let status = self.group.end()?;
+        self.group.signal(libc::SIGTERM)?;
+        let deadline = Instant::now() + DETACHING;
+        let status = loop {
+            if let Some(status) = self.group.try_wait()? {
+                break status;
+            }
+            ensure!(Instant::now() < deadline, "the recorder does not end:\n{}", fs::read_to_string(&self.log)?);
+            thread::sleep(POLL);
+        };
         ensure!(status.success(), "the recorder failed with {status}:\n{}", fs::read_to_string(&self.log)?);
         Ok(())
     }

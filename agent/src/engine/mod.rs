@@ -34,6 +34,11 @@ pub trait Engine: Sync {
     /// What to hook in `process`, which [`Engine::matches`] said to be a front end.
     fn hooks(&self, process: &Process) -> &'static [Target];
 
+    /// Names of the Python distributions that carry it, the first that is installed tells the version.
+    fn packages(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Opens an exchange for a request, or `None` for requests that are not inference (health, metrics, model lists).
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>>;
 
@@ -61,6 +66,8 @@ pub struct Match {
     pub service: Option<String>,
     /// The model that the server was started for, where its command line says so.
     pub model: Option<String>,
+    /// The port that clients reach the server at, where it has one and its command line says it or leaves the default.
+    pub port: Option<u16>,
 }
 
 /// What a process does in its server.

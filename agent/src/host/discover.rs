@@ -10,14 +10,9 @@ use crate::event::Tgid;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// When to look at a process after it was first seen or ran exec: a server may rename itself any time in its start-up.
-const LOOKS: [Duration; 5] = [
-    Duration::from_millis(300),
-    Duration::from_secs(2),
-    Duration::from_secs(8),
-    Duration::from_secs(30),
-    Duration::from_secs(90),
-];
+/// Seconds after which to look at a process that was first seen or ran exec: a Python server renames itself any time in its
+/// start-up, a vLLM engine 20 to 60 s after its exec. A process that is gone is not looked at again.
+const LOOKS: [f64; 14] = [0.3, 2.0, 5.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 75.0, 90.0];
 /// At least so long between the scans that a new child or thread of a server asks for.
 const CHILD_SCAN: Duration = Duration::from_secs(2);
 
@@ -60,7 +55,7 @@ struct Due {
 
 impl Due {
     fn next(&self) -> Option<Instant> {
-        LOOKS.get(self.looks).map(|after| self.noticed + *after)
+        LOOKS.get(self.looks).map(|after| self.noticed + Duration::from_secs_f64(*after))
     }
 }
 
@@ -223,7 +218,7 @@ pub fn judge(process: &Process, enabled: &[&'static dyn Engine], rules: &[Rule])
                 Some((own, matched)) if own.name() == engine.name() => {
                     (engine, Match { evidence: format!("{}; {evidence}", matched.evidence), ..matched })
                 }
-                _ => (engine, Match { role: Role::Frontend, evidence, service: None, model: None }),
+                _ => (engine, Match { role: Role::Frontend, evidence, service: None, model: None, port: None }),
             }
         }
         (None, own) => own?,
@@ -296,7 +291,7 @@ mod tests {
         discovery.turn(now);
         discovery.due.clear();
         discovery.noticed(Tgid(std::process::id()), now);
-        for after in LOOKS {
+        for after in LOOKS.map(Duration::from_secs_f64) {
             assert_eq!(discovery.next_due(), now + after);
             discovery.turn(now + after);
         }

@@ -4,6 +4,7 @@
 pub mod capabilities;
 pub mod clock;
 pub mod discover;
+pub mod package;
 pub mod process;
 pub mod procfs;
 pub mod self_usage;

@@ -75,14 +75,13 @@ impl Arguments {
     fn options(&self) -> Result<Options> {
         let time = Limit::Time(Duration::from_secs(self.seconds));
         Ok(Options {
-            server: address(&self.base)?,
-            model: self.model.clone(),
             streams: self.streams,
             limit: self.requests.map_or(time, Limit::Requests),
             max_tokens: self.max_tokens,
             endpoint: if self.chat { Endpoint::Chat } else { Endpoint::Completions },
             delivery: if self.no_stream { Delivery::Whole } else { Delivery::Streamed },
             prompt: self.prompt.clone(),
+            ..Options::new(address(&self.base)?, &self.model)
         })
     }
 }

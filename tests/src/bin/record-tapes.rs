@@ -5,12 +5,14 @@
 use anyhow::Result;
 use inferscope_tests::agreement::compare;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options, Seen};
+use inferscope_tests::mixed::{Mixed, Variety};
+use inferscope_tests::offline::Offline;
 use inferscope_tests::recorder::{Recorder, Text};
 use inferscope_tests::replay;
 use inferscope_tests::unusual;
 use inferscope_tests::vllm::{self, Frontend, MODEL, Transport, VllmServer};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -26,20 +28,27 @@ const PYTHON: &[Scene] = &[
     ("vllm-abort", abort),
     ("vllm-slow-reader", slow_reader),
     ("vllm-dialects", dialects),
+    ("vllm-mixed", mixed),
 ];
 const TLS: &[Scene] = &[("vllm-tls", tls)];
 const RUST: &[Scene] = &[
     ("vllm-rust-completions", |server| load::collect(&few(server))),
     ("vllm-rust-chat", |server| load::collect(&Options { endpoint: Endpoint::Chat, ..few(server) })),
     ("vllm-rust-whole", |server| load::collect(&Options { delivery: Delivery::Whole, ..few(server) })),
+    ("vllm-rust-mixed", mixed),
 ];
+/// Generation without a server.
+const OFFLINE: &str = "vllm-offline";
+/// The recorder has found every process of a server and put its probes on it.
+const FOUND: Duration = Duration::from_secs(4);
 
 fn main() -> Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let plain = vllm::Options::default();
     record(&names, PYTHON, &plain)?;
     record(&names, TLS, &vllm::Options { transport: Transport::Tls, ..plain.clone() })?;
-    record(&names, RUST, &vllm::Options { frontend: Frontend::Rust, ..plain })
+    record(&names, RUST, &vllm::Options { frontend: Frontend::Rust, ..plain })?;
+    if names.is_empty() || names.iter().any(|name| name == OFFLINE) { offline() } else { Ok(()) }
 }
 
 fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result<()> {
@@ -51,11 +60,10 @@ fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result
     let logs = std::env::temp_dir().join("inferscope-tapes");
     let server = VllmServer::start(options, &logs)?;
     for (name, act) in wanted {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
-        let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked)?;
+        let path = tape(name);
+        let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked, "")?;
         recorder.attached(None)?;
-        // The front end may be the second process that is found.
-        thread::sleep(Duration::from_secs(1));
+        thread::sleep(FOUND);
         let seen = act(&server);
         thread::sleep(Duration::from_secs(1));
         recorder.stop()?;
@@ -63,6 +71,33 @@ fn record(names: &[String], scenes: &[Scene], options: &vllm::Options) -> Result
         println!("{name}: {} records\n{}", records.len(), compare(&seen, &records));
     }
     Ok(())
+}
+
+fn tape(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"))
+}
+
+fn offline() -> Result<()> {
+    let logs = std::env::temp_dir().join("inferscope-tapes");
+    let mut program = Offline::start(4, &logs)?;
+    let path = tape(OFFLINE);
+    let mut recorder = Recorder::start(&path, &logs.join("stderr"), Text::Masked, "")?;
+    recorder.attached(None)?;
+    thread::sleep(FOUND);
+    let done = program.generate()?;
+    thread::sleep(Duration::from_secs(1));
+    recorder.stop()?;
+    println!("{OFFLINE}: {} records of {} requests", replay::records(&path)?.len(), done.requests.len());
+    Ok(())
+}
+
+/// Everything at once: streamed and not, two answers to a request, log probabilities, clients that leave.
+fn mixed(server: &VllmServer) -> Vec<Seen> {
+    let time = Duration::from_millis(1500);
+    let (server, model) = (server.address(), MODEL.to_owned());
+    let asked = Mixed { server, model, workers: 4, time, variety: Variety::Rich }.run();
+    println!("{} requests were made", asked.len());
+    Vec::new()
 }
 
 fn few(server: &VllmServer) -> Options {

@@ -3,6 +3,9 @@
 //! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
 
+mod canary;
+mod frames;
+mod gauges;
 mod messages;
 mod python;
 mod rust;
@@ -24,8 +27,7 @@ struct Scene {
 impl Scene {
     /// `front` is the name of the process that talks to clients ("vllm-rs"); the started one where empty.
     fn start(name: &str, options: &Options, front: &str) -> Scene {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = std::fs::remove_dir_all(&folder);
+        let folder = folder(name);
         let server = VllmServer::start(options, &folder).expect("the real vLLM serves");
         let mut agent = Agent::start(&folder, "").expect("the agent starts");
         let pid = if front.is_empty() { server.pid() } else { descendant(&server, front) };
@@ -50,19 +52,31 @@ impl Scene {
     }
 }
 
+/// An empty folder for a test's files.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
 /// The process of a server with this comm.
 fn descendant(server: &VllmServer, comm: &str) -> u32 {
+    in_group(server.pid(), comm)
+}
+
+/// The process of a group with this comm.
+fn in_group(group: u32, comm: &str) -> u32 {
     let is =
         |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim_end() == comm);
-    let in_group = |pid: &u32| {
+    let belongs = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields =
             stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-        fields.is_some_and(|fields| fields.get(2) == Some(&server.pid().to_string()))
+        fields.is_some_and(|fields| fields.get(2) == Some(&group.to_string()))
     };
     let all =
         std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    all.into_iter().find(|pid| is(pid) && in_group(pid)).unwrap_or_else(|| panic!("vLLM has no process {comm}"))
+    all.into_iter().find(|pid| is(pid) && belongs(pid)).unwrap_or_else(|| panic!("vLLM has no process {comm}"))
 }
 
 /// Everything that a client saw is on record: codes, tokens, content events.

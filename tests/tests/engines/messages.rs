@@ -1,139 +1,210 @@
-//! Frames of ZeroMQ messages through the real libzmq: those on a tape are those that were sent and received.
+//! What the engine's own messages tell: everything counted equals vLLM's own counters, and everything timed its means.
 
-use inferscope::core::Input;
-use inferscope::event::{Direction, Event, EventKind, Layer, Segment, Tgid};
-use inferscope::tape::Reader;
-use inferscope_tests::recorder::{Recorder, Text};
-use inferscope_tests::vllm;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use crate::canary::nothing_of_a_prompt_is_kept;
+use crate::{Scene, descendant, folder, gauges, in_group};
+use inferscope::crosscheck::Quantity::{self, GeneratedTokens, InterToken, PromptTokens, Requests, Sequences};
+use inferscope::crosscheck::exposition::Exposition;
+use inferscope::crosscheck::{Figures, Row, Table, compare, page};
+use inferscope_tests::agent::Agent;
+use inferscope_tests::mixed::{Mixed, Sums, Variety};
+use inferscope_tests::offline::Offline;
+use inferscope_tests::vllm::{Frontend, MODEL, Options};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Byte i of a frame is (seed + i) % PERIOD.
-const PERIOD: u64 = 251;
-/// Of a frame the first bytes are copied, and where that is not all, its last ones.
-const FIRST: u64 = 64 * 1024;
-const LAST: u64 = 1024;
+/// Half as many again as there are places in a batch.
+const WORKERS: u32 = 24;
+/// Requests of the run without a server.
+const OFFLINE_REQUESTS: u32 = 96;
+/// Where the engine is, by the name that it gives itself, as far as a comm goes.
+const ENGINE: &str = "VLLM::EngineCor";
+/// A step of the scheduler admits and ends a few requests at most.
+const ONE_STEP: f64 = 2.0;
 
-/// One call that moved a frame: as the program says, and as the tape has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
-    socket: u64,
-    direction: Direction,
-    size: u64,
-    more: bool,
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_behind_the_python_front_end() {
+    let scene = scene("messages-python", Frontend::Python, "", &[]);
+    agrees(&scene, "Python front end", Variety::Plain, seconds(60));
+    agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
+    scene.nothing_lost();
+    nothing_of_a_prompt_is_kept(&scene);
 }
 
 #[test]
-#[ignore = "needs root and pyzmq: cargo xtask test --engines"]
-fn every_frame_is_on_the_tape() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines-messages");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder");
-    let mut talker = Talker::start();
-    let tape = folder.join("messages.tape");
-    let mut recorder = Recorder::start(&tape, &folder.join("recorder.log"), Text::Kept).expect("the recorder starts");
-    recorder.attached(Some(talker.child.id())).expect("libzmq's functions are probed");
-    let said = talker.talk();
-    recorder.stop().expect("a tape");
-    let taped = taped(&tape, Tgid(talker.child.id()), &said);
-    println!("{} frames, {} bytes", said.len(), said.iter().map(|(frame, _)| frame.size).sum::<u64>());
-    let frames = |of: &[(Frame, u64)]| of.iter().map(|(frame, _)| *frame).collect::<Vec<_>>();
-    let on_tape: Vec<Frame> = taped.iter().map(|(frame, _)| *frame).collect();
-    assert_eq!(on_tape, frames(&said));
-    let mut positions: BTreeMap<(u64, Direction), u64> = BTreeMap::new();
-    for ((frame, seed), (_, segments)) in said.iter().zip(&taped) {
-        let position = positions.entry((frame.socket, frame.direction)).or_default();
-        assert!(segments.iter().all(|segment| segment.position == *position), "{frame:?} at {position}");
-        *position += frame.size;
-        assert_eq!(copied(segments, *seed), bound(frame.size), "{frame:?}");
-    }
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_behind_the_rust_front_end() {
+    let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
+    agrees(&scene, "Rust front end", Variety::Plain, seconds(60).min(Duration::from_secs(30)));
+    scene.nothing_lost();
 }
 
-/// How many bytes are copied of a frame.
-fn bound(size: u64) -> u64 {
-    size.min(FIRST) + size.saturating_sub(FIRST).min(LAST)
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_of_two_api_servers() {
+    let scene = scene("messages-two", Frontend::Python, "VLLM::APIServer", &["--api-server-count", "2"]);
+    agrees(&scene, "two API servers", Variety::Plain, short());
+    scene.nothing_lost();
 }
 
-/// How many different bytes of a frame its segments hold; all of them must be right.
-fn copied(segments: &[Segment], seed: u64) -> u64 {
-    let mut end = 0;
-    for segment in segments {
-        let offset = u64::from(segment.offset);
-        assert!(offset >= end, "segments come in order");
-        let expected = (offset..).map(|at| ((seed + at) % PERIOD) as u8);
-        let wrong = segment.bytes.iter().zip(expected).position(|(byte, expected)| *byte != expected);
-        assert_eq!(wrong, None, "of {} bytes at {offset}", segment.bytes.len());
-        end = offset + segment.bytes.len() as u64;
-    }
-    segments.iter().map(|segment| segment.bytes.len() as u64).sum()
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_of_several_tokens_a_step() {
+    let speculation = r#"{"method":"ngram","num_speculative_tokens":3,"prompt_lookup_max":3}"#;
+    let scene = scene("messages-ngram", Frontend::Python, "", &["--speculative-config", speculation]);
+    let rows = agrees(&scene, "n-gram speculation", Variety::Likeliest, short());
+    let count = |quantity| row(&rows, quantity).agent.count;
+    let (tokens, outputs) = (count(GeneratedTokens), count(InterToken) + count(Sequences));
+    println!("{tokens} tokens in {outputs} outputs");
+    assert!(tokens > outputs, "some outputs are of several tokens");
+    scene.nothing_lost();
 }
 
-/// The frames on a tape that moved on the sockets of `said`: pyzmq has some of its own.
-fn taped(tape: &Path, tgid: Tgid, said: &[(Frame, u64)]) -> Vec<(Frame, Vec<Segment>)> {
-    let reader = Reader::new(File::open(tape).expect("a tape")).expect("a tape");
-    let (mut frames, mut segments) = (Vec::new(), Vec::new());
-    for input in reader {
-        let Input::Kernel(Event { conn, kind: EventKind::Frame { segment, more }, .. }) = input.expect("a whole tape")
-        else {
-            continue;
-        };
-        let ours = said.iter().any(|(frame, _)| frame.socket == conn.id);
-        if conn.tgid != tgid || conn.layer != Layer::Message || !ours {
-            continue;
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_without_a_server() {
+    let folder = folder("messages-offline");
+    let mut offline = Offline::start(OFFLINE_REQUESTS, &folder).expect("vLLM loads the model");
+    let mut agent = Agent::start(&folder, "").expect("the agent starts");
+    agent.attached(in_group(offline.pid(), ENGINE)).expect("the probes of the engine");
+    let done = offline.generate().expect("it generates");
+    agent.settle();
+    let page = Exposition::parse(&agent.get("/metrics").expect("metrics"));
+    let rows = compare(&Figures::of_agent(&page, &[("service", "vllm:offline")]), &done.figures);
+    println!("without a server\n{}", Table(&rows));
+    let generated: u64 = done.requests.iter().map(|request| request.generated_tokens).sum();
+    let prompts: u64 = done.requests.iter().map(|request| request.prompt_tokens).sum();
+    counted(&rows, Sequences, u64::from(OFFLINE_REQUESTS));
+    counted(&rows, PromptTokens, prompts);
+    counted(&rows, GeneratedTokens, generated);
+    exact(&rows);
+    close(&rows);
+    nothing_odd(&agent);
+}
+
+fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {
+    let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    let mut scene = Scene::start(name, &Options { frontend, arguments, ..Options::default() }, front);
+    let engine = descendant(&scene.server, ENGINE);
+    scene.agent.attached(engine).expect("the probes of the engine");
+    scene
+}
+
+/// How long a long load runs. CI has less time.
+fn seconds(default: u64) -> Duration {
+    let said = std::env::var("INFERSCOPE_LOAD_SECONDS").ok();
+    Duration::from_secs(said.map_or(default, |said| said.parse().expect("INFERSCOPE_LOAD_SECONDS is a number")))
+}
+
+fn short() -> Duration {
+    seconds(15).min(Duration::from_secs(15))
+}
+
+/// Runs a load and compares what both sides say of it.
+fn agrees(scene: &Scene, what: &str, variety: Variety, time: Duration) -> Vec<Row> {
+    let server = scene.server.address();
+    let (agent_before, server_before) = figures(scene);
+    let mixed = Mixed { server, model: MODEL.into(), workers: WORKERS, time, variety };
+    let (asked, tracks) = gauges::during(scene.agent.address(), server, || mixed.run());
+    quiet(scene);
+    let (agent, own) = figures(scene);
+    let rows = compare(&agent.since(&agent_before), &own.since(&server_before));
+    let sums = Sums::of(&asked);
+    println!("{what}: {WORKERS} workers for {} s\n{sums:?}\n{}", time.as_secs(), Table(&rows));
+    assert_eq!(sums.failed, 0, "vLLM answers everything");
+    counted(&rows, Requests, sums.requests);
+    counted(&rows, Sequences, sums.choices);
+    if variety == Variety::Rich {
+        left(scene, &rows, &sums);
+    } else {
+        counted(&rows, PromptTokens, sums.prompt_tokens);
+        counted(&rows, GeneratedTokens, sums.generated_tokens);
+        exact(&rows);
+        close(&rows);
+        for track in tracks {
+            println!("{track}");
+            assert!(track.len() > 3, "the agent has the gauge");
+            assert!(track.within(ONE_STEP) > 0.95, "{track}");
         }
-        let frame = Frame { socket: conn.id, direction: segment.direction, size: segment.total, more };
-        let last = segment.last;
-        segments.push(segment);
-        if last {
-            frames.push((frame, std::mem::take(&mut segments)));
+    }
+    nothing_odd(&scene.agent);
+    rows
+}
+
+fn figures(scene: &Scene) -> (Figures, Figures) {
+    let read = |address| Exposition::parse(&page::read(address, "/metrics").expect("a page of metrics"));
+    let (agent, server) = (read(scene.agent.address()), read(scene.server.address()));
+    (Figures::of_agent(&agent, &[("model", MODEL)]), Figures::of_vllm(&server, &[("model_name", MODEL)]))
+}
+
+/// Waits until vLLM has nothing to do and the agent has said all of it.
+fn quiet(scene: &Scene) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let page = page::read(scene.server.address(), "/metrics").expect("vLLM's metrics");
+        let page = Exposition::parse(&page);
+        let busy = gauges::GAUGES.iter().filter_map(|gauge| page.sum(gauge.server, &[])).sum::<f64>();
+        if busy == 0.0 {
+            break;
         }
+        assert!(Instant::now() < deadline, "vLLM still has {busy} requests");
+        thread::sleep(Duration::from_millis(200));
     }
-    frames
+    scene.agent.settle();
 }
 
-/// tests/engines/zmq_talk.py.
-struct Talker {
-    child: Child,
+fn row(rows: &[Row], quantity: Quantity) -> &Row {
+    rows.iter().find(|row| row.quantity == quantity).unwrap_or_else(|| panic!("not compared: {}", quantity.name()))
 }
 
-impl Talker {
-    /// Starts it and waits until it has loaded libzmq.
-    fn start() -> Talker {
-        let mut command = Command::new(vllm::engines().join("venv-vllm/bin/python"));
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/zmq_talk.py"));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python starts");
-        let mut ready = [0; "ready\n".len()];
-        let stdout = child.stdout.as_mut().expect("a piped stdout");
-        std::io::Read::read_exact(stdout, &mut ready).expect("zmq_talk.py is ready");
-        Talker { child }
-    }
+/// Agent, server and client have counted the same.
+#[allow(clippy::cast_precision_loss)]
+fn counted(rows: &[Row], quantity: Quantity, client: u64) {
+    let row = row(rows, quantity);
+    assert_eq!((row.agent.count, row.server.count), (client as f64, client as f64), "{}", quantity.name());
+}
 
-    /// Lets it talk to its end. The frames that it says to have moved, with their seeds.
-    fn talk(&mut self) -> Vec<(Frame, u64)> {
-        writeln!(self.child.stdin.as_mut().expect("a piped stdin")).expect("it waits");
-        let lines = BufReader::new(self.child.stdout.take().expect("a piped stdout")).lines();
-        let said = lines.map(|line| frame(&line.expect("a line"))).collect();
-        assert!(self.child.wait().expect("it ends").success(), "zmq_talk.py fails");
-        said
+/// Counts are equal.
+fn exact(rows: &[Row]) {
+    for row in rows.iter().filter(|row| !row.quantity.is_time()) {
+        assert_eq!(row.difference(), Some(0.0), "{row}");
     }
 }
 
-impl Drop for Talker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Means are within 1 % or 0.2 ms.
+fn close(rows: &[Row]) {
+    use Quantity::{Decode, EndToEnd, FirstToken, Prefill, Queue};
+    for quantity in [Queue, Prefill, Decode, InterToken] {
+        assert_eq!(row(rows, quantity).agent.count, row(rows, quantity).server.count, "{}", quantity.name());
+    }
+    // Without a server there is no end that a client sees.
+    let timed = [FirstToken, EndToEnd].into_iter().filter(|quantity| rows.iter().any(|row| row.quantity == *quantity));
+    for quantity in [Queue, Prefill, Decode, InterToken].into_iter().chain(timed) {
+        let row = row(rows, quantity);
+        let (difference, relative) = (row.difference().expect("means"), row.relative().expect("a mean"));
+        assert!(difference.abs() < 0.0002 || relative.abs() < 0.01, "{row}");
     }
 }
 
-fn frame(line: &str) -> (Frame, u64) {
-    let said: Value = serde_json::from_str(line).expect("a line of JSON");
-    let number = |name: &str| said[name].as_u64().expect("a number");
-    let write = said["write"].as_bool().expect("write");
-    let direction = if write { Direction::Write } else { Direction::Read };
-    let more = said["more"].as_bool().expect("more");
-    (Frame { socket: number("socket"), direction, size: number("size"), more }, number("seed"))
+/// Clients that left are counted once each, and what was generated behind them is known.
+#[allow(clippy::cast_precision_loss)]
+fn left(scene: &Scene, rows: &[Row], sums: &Sums) {
+    let cancelled = scene.agent.metric("llm_request_total", &["status=\"cancelled\""]).expect("metrics");
+    let wasted = scene.agent.metric("llm_tokens_wasted_total", &[]).expect("metrics");
+    println!("{} clients left, {cancelled} requests cancelled, {wasted} tokens wasted", sums.left);
+    assert!(sums.left > 0, "somebody leaves");
+    assert_eq!(cancelled, sums.left as f64);
+    // vLLM's front end stops counting when it hears of it, the engine goes on for a step or two. What was under way from
+    // one to the other then, of each of up to two answers, nobody wasted and the front end did not count.
+    let tokens = row(rows, GeneratedTokens).difference().expect("counts");
+    let under_way = 2.0 * sums.left as f64;
+    assert!((0.0..=wasted + under_way).contains(&tokens), "{tokens} more than vLLM's front end, {wasted} wasted");
+}
+
+fn nothing_odd(agent: &Agent) {
+    let sum = |name: &str| agent.metric(name, &[]).expect("metrics");
+    assert_eq!(sum("inferscope_events_lost_total"), 0.0, "lost events");
+    let page = agent.get("/metrics").expect("metrics");
+    let issues: Vec<_> = page.lines().filter(|line| line.starts_with("inferscope_issues_total")).collect();
+    assert_eq!(sum("inferscope_issues_total"), 0.0, "{issues:?}");
 }

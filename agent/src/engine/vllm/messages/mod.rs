@@ -9,6 +9,8 @@
 
 mod iteration;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
 
 use crate::engine::report::{Frame, Messages, Report};

@@ -1,0 +1,81 @@
+//! `inferscope check`: what can be seen on this host, and why not the rest. Loads the programs, attaches nothing.
+
+mod cross;
+mod print;
+mod seen;
+mod tap;
+
+use self::seen::Seen;
+use super::unusable;
+use crate::cli::Check;
+use crate::config::Config;
+use crate::host::capabilities::{self, Finding, Verdict};
+use crate::host::discover::{Change, Server};
+use crate::kernel::load::{self, Loaded, Options};
+use crate::live;
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Everything that `check` found.
+#[derive(Debug, Serialize)]
+struct Report {
+    host: Vec<Finding>,
+    programs: Vec<Loaded>,
+    servers: Vec<Seen>,
+}
+
+/// Prints the report. 0: all that was found can be seen; 1: something cannot; 2: the configuration is wrong.
+pub(super) fn check(arguments: &Check) -> ExitCode {
+    let config = match Config::load(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(problems) => return unusable(&problems),
+    };
+    if arguments.engine_metrics {
+        return cross::check(&config, &servers(&config), arguments.seconds);
+    }
+    let report = report(&config);
+    let fatal = report.host.iter().any(|finding| finding.verdict == Verdict::Fatal);
+    let unseen = report.servers.iter().any(|server| !server.problems.is_empty());
+    if arguments.json {
+        match serde_json::to_string_pretty(&report) {
+            Ok(text) => println!("{text}"),
+            Err(error) => return super::failed(&error),
+        }
+    } else if arguments.programs {
+        print::programs(&report);
+    } else {
+        print::report(&report);
+    }
+    if fatal || unseen { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn report(config: &Config) -> Report {
+    let mut host = capabilities::kernel();
+    host.extend(capabilities::capabilities());
+    let loaded = load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false });
+    let programs = match loaded.and_then(|mut kernel| kernel.probes.load_all()) {
+        Ok(mut programs) => {
+            programs.sort_by(|a, b| a.name.cmp(&b.name));
+            let detail = format!("{} programs loaded: ring buffer and attach cookies work", programs.len());
+            host.push(Finding::new("BPF", Verdict::Ok, detail));
+            programs
+        }
+        Err(error) => {
+            host.push(Finding::new("BPF", Verdict::Fatal, error.to_string()));
+            Vec::new()
+        }
+    };
+    host.push(capabilities::nvml());
+    Report { host, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
+}
+
+/// The processes of servers that run now.
+fn servers(config: &Config) -> Vec<Server> {
+    let found = live::discovery(config).turn(Instant::now());
+    let started = found.into_iter().filter_map(|change| match change {
+        Change::Started(server) => Some(server),
+        Change::Ended(_) => None,
+    });
+    started.collect()
+}

@@ -82,6 +82,19 @@ fn messages_without_a_server() {
     nothing_odd(&agent);
 }
 
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_on_the_sockets_of_front_ends() {
+    for (name, frontend, front) in
+        [("messages-wire-python", Frontend::Python, ""), ("messages-wire-rust", Frontend::Rust, "vllm-rs")]
+    {
+        let configuration = "capture: {engine_messages: wire}\n";
+        let scene = Scene::start_with(name, &Options { frontend, ..Options::default() }, front, configuration);
+        agrees(&scene, name, Variety::Plain, short());
+        scene.nothing_lost();
+    }
+}
+
 fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {
     let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
     let mut scene = Scene::start(name, &Options { frontend, arguments, ..Options::default() }, front);

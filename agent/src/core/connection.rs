@@ -3,14 +3,14 @@
 use super::group::{End, Group};
 use super::http::HttpConnection;
 use super::messages::Socket;
-use super::opening::{Opening, Protocols, Verdict};
+use super::opening::{Opening, Protocols, Start, Verdict};
 use super::tap::Tap;
 use super::transaction::Transaction;
 use super::zmtp::ZmtpConnection;
-use super::{Output, Server};
+use super::{Output, Server, Volume};
 use crate::config::EngineMessages;
 use crate::engine::Role;
-use crate::event::{ConnKey, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
 
 /// A connection.
@@ -26,6 +26,8 @@ enum State {
     Http(Box<HttpConnection>),
     Messages(Box<Socket>),
     Zmtp(Box<ZmtpConnection>),
+    /// ZeroMQ's, to be read should no better end speak.
+    Waiting,
     /// Not ours. Kept for a while, because events of it may still be on their way.
     Unwatched,
 }
@@ -37,6 +39,8 @@ pub(super) enum Fate {
     Lives,
     /// From now on nobody wants to hear of it.
     Unwatched,
+    /// Nobody wants to hear of it for now.
+    Waits,
     /// It was closed.
     Over,
 }
@@ -62,7 +66,7 @@ impl Connection {
 
     /// Whether it carries requests to a server of ours, or what its processes say of them.
     pub fn is_ours(&self) -> bool {
-        matches!(self.state, State::Http(_) | State::Messages(_) | State::Zmtp(_))
+        matches!(self.state, State::Http(_) | State::Messages(_) | State::Zmtp(_) | State::Waiting)
     }
 
     /// Its requests in flight.
@@ -78,8 +82,10 @@ impl Connection {
 
     /// Time passed.
     pub fn settle(&mut self, now: Nanos, group: &Group, out: &mut Vec<Output>) {
-        if let State::Http(http) = &mut self.state {
-            http.settle(now, group, out);
+        match &mut self.state {
+            State::Http(http) => http.settle(now, group, out),
+            State::Waiting if group.needs_wire(now) => self.read_on(out),
+            _ => {}
         }
     }
 
@@ -96,10 +102,12 @@ impl Connection {
             (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
             (EventKind::Frame { .. }, _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
             (kind, State::Http(http)) => http.step(event, kind, &self.server, group, out),
-            (_, State::Opening(_) | State::Unwatched) => Fate::Lives,
+            (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
-        if fate == Fate::Unwatched {
-            self.state = State::Unwatched;
+        match fate {
+            Fate::Unwatched => self.state = State::Unwatched,
+            Fate::Waits => self.state = State::Waiting,
+            Fate::Lives | Fate::Over => {}
         }
         fate
     }
@@ -112,7 +120,7 @@ impl Connection {
     }
 
     fn open(&mut self, time: Nanos, segment: &Segment, group: &mut Group, out: &mut Vec<Output>) -> Fate {
-        let protocols = self.protocols(time, group);
+        let protocols = self.protocols(group);
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
         let (start, held) = match opening.read(time, segment, protocols) {
             Verdict::Undecided => return Fate::Lives,
@@ -121,6 +129,7 @@ impl Connection {
                 out.push(Output::Issue(Issue::ProtocolUnknown));
                 return Fate::Unwatched;
             }
+            Verdict::Zmtp(..) if !group.needs_wire(time) => return Fate::Waits,
             Verdict::Zmtp(start, held) => {
                 let Some(tap) = Tap::new(self.server.engine, End::Wire) else { return Fate::Unwatched };
                 let mut zmtp = Box::new(ZmtpConnection::new(tap, start));
@@ -142,13 +151,22 @@ impl Connection {
         fate
     }
 
+    /// The better end kept silent.
+    fn read_on(&mut self, out: &mut Vec<Output>) {
+        let Some(tap) = Tap::new(self.server.engine, End::Wire) else { return };
+        self.state = State::Zmtp(Box::new(ZmtpConnection::new(tap, Start::Anywhere)));
+        for direction in [Direction::Read, Direction::Write] {
+            out.push(Output::Volume { conn: self.key, direction, volume: Volume::Full });
+        }
+    }
+
     /// What may be spoken on it that is worth reading.
-    fn protocols(&self, now: Nanos, group: &Group) -> Protocols {
+    fn protocols(&self, group: &Group) -> Protocols {
         let Server { engine, role, messages, .. } = &self.server;
         let at_socket = *role == Role::Frontend
             && self.key.layer == Layer::Socket
             && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);
-        if at_socket && engine.messages().is_some() && group.needs_wire(now) {
+        if at_socket && engine.messages().is_some() && !group.outranks(End::Wire) {
             Protocols::HttpAndZmtp
         } else {
             Protocols::Http

@@ -279,7 +279,7 @@ impl Core {
         let Some(group) = self.groups.get_mut(&server.root) else { return };
         match connection.step(event, group, out) {
             Fate::Lives => {}
-            Fate::Unwatched => {
+            Fate::Unwatched | Fate::Waits => {
                 for direction in [Direction::Read, Direction::Write] {
                     out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
                 }

@@ -25,7 +25,7 @@ const ONE_STEP: f64 = 2.0;
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
 fn messages_behind_the_python_front_end() {
     let scene = scene("messages-python", Frontend::Python, "", &[]);
-    agrees(&scene, "Python front end", Variety::Plain, seconds(60));
+    agrees(&scene, "Python front end", Variety::Plain, seconds(20));
     agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
     scene.nothing_lost();
     nothing_of_a_prompt_is_kept(&scene);
@@ -35,7 +35,7 @@ fn messages_behind_the_python_front_end() {
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
 fn messages_behind_the_rust_front_end() {
     let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
-    agrees(&scene, "Rust front end", Variety::Plain, seconds(60).min(Duration::from_secs(30)));
+    agrees(&scene, "Rust front end", Variety::Plain, seconds(20));
     scene.nothing_lost();
 }
 
@@ -80,6 +80,19 @@ fn messages_without_a_server() {
     exact(&rows);
     close(&rows);
     nothing_odd(&agent);
+}
+
+#[test]
+#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
+fn messages_on_the_sockets_of_front_ends() {
+    for (name, frontend, front) in
+        [("messages-wire-python", Frontend::Python, ""), ("messages-wire-rust", Frontend::Rust, "vllm-rs")]
+    {
+        let configuration = "capture: {engine_messages: wire}\n";
+        let scene = Scene::start_with(name, &Options { frontend, ..Options::default() }, front, configuration);
+        agrees(&scene, name, Variety::Plain, short());
+        scene.nothing_lost();
+    }
 }
 
 fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {

@@ -196,8 +196,16 @@ fn it_is_not_read_where_another_end_is_asked_for() {
 fn where_the_engine_was_just_attached_to_its_word_is_waited_for() {
     let mut scene = Scene::new(EngineMessages::Auto);
     scene.started(1000, ENGINE, Role::Engine);
-    assert_eq!(scene.call(60_000, INPUT, Direction::Write, SIGNATURE), OFF);
+    assert_eq!(scene.greet(60_000, INPUT), OFF);
     assert_eq!(scene.greet(62_000, OUTPUT), NOTHING, "it had time enough");
+    assert_eq!(scene.step(Input::Tick(Nanos(62_000_000_000))), ["Read Full", "Write Full"]);
+    assert_eq!(scene.request(), everything());
+
+    let mut scene = Scene::new(EngineMessages::Auto);
+    scene.started(1_000_000, ENGINE, Role::Engine);
+    assert_eq!(scene.greet(1_000_500, OUTPUT), OFF);
+    assert_eq!(scene.engine_sends(1_001_100, "first"), [FIRST]);
+    assert_eq!(scene.step(Input::Tick(Nanos(1_100_000_000_000))), ["iteration of 1: 0 tokens"], "it keeps silent");
 }
 
 #[test]

@@ -67,7 +67,7 @@ settings! {
     Capture {
         /// Size of the buffer between the kernel and the agent: a power of two from 1048576 (1 MiB) to 1073741824.
         /// Enlarge it when inferscope_events_lost_total{reason="ring_full"} grows.
-        ring_bytes: u32 = 4 << 20, must ring_bytes;
+        ring_bytes: u32 = 8 << 20, must ring_bytes;
         /// The agent drains the buffer at least so often, from 1 to 1000. Times are taken in the kernel: a longer pause
         /// makes metrics later, never wrong.
         poll_milliseconds: u32 = 10, must within(1..=1000);

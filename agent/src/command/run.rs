@@ -4,6 +4,7 @@ use super::{failed, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
 use crate::core::Options;
+use crate::crosscheck::watch::Watch;
 use crate::export::prometheus::{self, Exposed, Health};
 use crate::host::self_usage;
 use crate::live::{Arrived, Live};
@@ -92,6 +93,7 @@ impl Daemon<'_> {
             let _ = stopped.await;
         }));
         let live = Live::start(&config)?;
+        let _watch = if config.cross_check { Some(Watch::start(&config, address, metrics.clone())?) } else { None };
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();

@@ -52,6 +52,9 @@ settings! {
         servers: Servers = Servers::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();
+        /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
+        /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
+        cross_check: bool = false;
         /// Bounds on what the agent holds. What lies beyond is counted, never silently dropped.
         limits: Limits = Limits::default();
         /// Upper bounds of histogram buckets, in seconds, ascending. Changing them breaks quantiles over the change.

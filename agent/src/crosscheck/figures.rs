@@ -110,6 +110,12 @@ impl Figures {
         Figures::of(self.totals.iter().map(|(quantity, total)| (*quantity, total.since(began(quantity)))))
     }
 
+    /// Whether a total is smaller than `other`'s, which totals of one life never are.
+    #[must_use]
+    pub fn is_less_than(&self, other: &Figures) -> bool {
+        other.totals.iter().any(|(quantity, total)| self.total(*quantity).unwrap_or_default().count < total.count)
+    }
+
     fn set(&mut self, quantity: Quantity, total: Option<Total>) {
         if let Some(total) = total {
             self.totals.insert(quantity, total);

@@ -1,12 +1,14 @@
 //! The agent's numbers beside a server's own: the published error.
 //!
-//! Pure but for [`page`]: two pages of metrics in, rows of differences out. Both sides are totals since they began, so an
+//! Pure but for [`page`], and [`reading`] and [`watch`] that use it: two pages of metrics in, rows of differences out. Both sides are totals since they began, so an
 //! agent that came later than its server has less; [`Figures::since`] compares what came between two readings instead.
 
 pub mod exposition;
 mod figures;
 pub mod page;
 mod quantity;
+pub mod reading;
+pub mod watch;
 
 pub use figures::Figures;
 pub use quantity::Quantity;

@@ -18,7 +18,8 @@ pub fn read(server: SocketAddr, path: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {server}\r\nAccept: text/plain\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {server}\r\nAccept: text/plain\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(BYTES).read_to_string(&mut answer)?;
     body(&answer).map(str::to_owned).map_err(io::Error::other)

@@ -384,6 +384,49 @@ pub const PROCESSES_UNSUPPORTED: Metric = Metric {
     help: "Processes of servers whose calls cannot be seen, and why",
 };
 
+/// inferscope_crosscheck_difference
+pub const CROSSCHECK_COUNT: Metric = Metric {
+    name: "inferscope_crosscheck_difference",
+    otlp: "inferscope.crosscheck.difference",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "quantity"],
+    help: "What the agent counted more than the server's own metrics (requests, sequences, tokens, …), since both were first \
+           read; only with cross_check",
+};
+
+/// inferscope_crosscheck_difference_seconds
+pub const CROSSCHECK_SECONDS: Metric = Metric {
+    name: "inferscope_crosscheck_difference_seconds",
+    otlp: "inferscope.crosscheck.difference.duration",
+    kind: Kind::Gauge,
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service", "quantity"],
+    help: "How much longer the mean time is (queue, prefill, decode, …) by the agent than by the server's own metrics. What \
+           the server cannot see of a time, because it begins later or ends earlier, is no difference",
+};
+
+/// inferscope_crosscheck_difference_ratio
+pub const CROSSCHECK_RATIO: Metric = Metric {
+    name: "inferscope_crosscheck_difference_ratio",
+    otlp: "inferscope.crosscheck.difference.ratio",
+    kind: Kind::Gauge,
+    unit: Unit::Count,
+    labels: &["engine", "model", "service", "quantity"],
+    help: "Either difference as a share of the server's own count or mean",
+};
+
+/// inferscope_crosscheck_readings_total
+pub const CROSSCHECK_READINGS: Metric = Metric {
+    name: "inferscope_crosscheck_readings_total",
+    otlp: "inferscope.crosscheck.readings",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Models that were compared (ok), and servers whose metrics could not be read (failed; the log says why at level \
+           debug)",
+};
+
 /// inferscope_series
 pub const SERIES: Metric = Metric {
     name: "inferscope_series",
@@ -461,6 +504,10 @@ pub const SECTIONS: &[(&str, &[&Metric])] = &[
             &PROBE_SECONDS,
             &PROCESSES_ATTACHED,
             &PROCESSES_UNSUPPORTED,
+            &CROSSCHECK_COUNT,
+            &CROSSCHECK_SECONDS,
+            &CROSSCHECK_RATIO,
+            &CROSSCHECK_READINGS,
             &SERIES,
             &CPU,
             &RESIDENT_MEMORY,

@@ -67,6 +67,20 @@ impl StandingOf {
     }
 }
 
+/// A quantity that a server states too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfQuantity {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub quantity: &'static str,
+}
+
+/// By how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    pub outcome: &'static str,
+}
+
 /// `inferscope_build_info`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct Build {

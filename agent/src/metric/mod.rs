@@ -4,6 +4,7 @@
 //! it, and ends when the server that it describes has ended.
 
 pub mod catalog;
+mod crosscheck;
 mod family;
 mod label;
 mod model;

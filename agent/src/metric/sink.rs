@@ -4,6 +4,7 @@
 //! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
 
 use super::catalog::{self, BucketSet, Kind, Metric};
+use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
@@ -13,6 +14,8 @@ use super::model::Models;
 use super::schedule::{Schedules, Shared};
 use crate::config::{Buckets, Config};
 use crate::core::{Finished, Iterated, Standing};
+use crate::crosscheck::Row;
+use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::{Quality, Record};
@@ -45,6 +48,7 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    differences: Differences,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -116,6 +120,7 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            differences: Differences::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -297,6 +302,15 @@ impl Metrics {
             Presence::Here(_) => Presence::Ended(now),
             ended @ Presence::Ended(_) => ended,
         };
+    }
+
+    /// The agent's numbers were held against the servers' own; `failures` servers could not be read.
+    pub fn compared(&self, compared: Vec<(Subject, Vec<Row>)>, failures: usize) {
+        let labelled = |(subject, rows): (Subject, Vec<Row>)| {
+            (self.server(subject.engine, &subject.service, &subject.model, None), rows)
+        };
+        let compared: Vec<_> = compared.into_iter().map(labelled).collect();
+        self.differences.set(&compared, failures as u64);
     }
 
     /// Time passed; call it about once a second.

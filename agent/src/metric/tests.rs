@@ -6,6 +6,9 @@ use super::catalog::{self, Kind, Metric, SECTIONS};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
 use crate::core::{Finished, Iterated, Standing};
+use crate::crosscheck::exposition::Total;
+use crate::crosscheck::reading::Subject;
+use crate::crosscheck::{Quantity, Row};
 use crate::engine::report::Scheduler;
 use crate::engine::{Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
@@ -124,8 +127,35 @@ fn full() -> Metrics {
     metrics.usage(SelfUsage { cpu: Duration::from_secs(2), resident_bytes: 4096 });
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
     metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
+    metrics.compared(vec![compared(3.0)], 0);
     metrics.tick(Nanos(110_000 * MS));
     metrics
+}
+
+/// The server counted 4 tokens, and 4 requests that waited for 2 s each.
+fn compared(agent: f64) -> (Subject, Vec<Row>) {
+    let row = |quantity, agent, server| Row { quantity, agent, inside: None, server };
+    let rows = vec![
+        row(Quantity::GeneratedTokens, Total::counted(agent), Total::counted(4.0)),
+        row(Quantity::Queue, Total { count: 4.0, sum: agent }, Total { count: 4.0, sum: 8.0 }),
+    ];
+    (Subject { engine: "vllm", service: "s".into(), model: "m".into() }, rows)
+}
+
+#[test]
+fn what_is_not_compared_any_more_has_no_difference() {
+    let metrics = Metrics::new(&Config::default());
+    let lines = |name: &str| series(&metrics, &format!("inferscope_crosscheck_{name}"));
+    let values = |name: &str| -> Vec<String> {
+        lines(name).iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+    };
+    metrics.compared(vec![compared(6.0)], 0);
+    assert_eq!(values("difference{"), ["2.0"]);
+    assert_eq!(values("difference_seconds{"), ["-0.5"]);
+    assert_eq!(values("difference_ratio{"), ["0.5", "-0.25"]);
+    metrics.compared(Vec::new(), 1);
+    assert!(lines("difference").is_empty(), "{:?}", lines("difference"));
+    assert_eq!(values("readings_total"), ["1", "1"]);
 }
 
 fn process(attachment: Attachment) -> Process {

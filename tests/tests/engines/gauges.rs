@@ -42,25 +42,25 @@ pub struct Track {
     readings: Vec<Reading>,
 }
 
-/// Reads while `load` runs.
-pub fn during<T>(agent: SocketAddr, server: SocketAddr, load: impl FnOnce() -> T) -> (T, Vec<Track>) {
+/// Reads while `load` runs; `service` is what the agent calls the server.
+pub fn during<T>(agent: SocketAddr, server: SocketAddr, service: &str, load: impl FnOnce() -> T) -> (T, Vec<Track>) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let watch = scope.spawn(|| watch(agent, server, &over));
+        let watch = scope.spawn(|| watch(agent, server, service, &over));
         let result = load();
         over.store(true, Ordering::Relaxed);
         (result, watch.join().expect("the pages are read"))
     })
 }
 
-fn watch(agent: SocketAddr, server: SocketAddr, over: &AtomicBool) -> Vec<Track> {
+fn watch(agent: SocketAddr, server: SocketAddr, service: &str, over: &AtomicBool) -> Vec<Track> {
     let mut tracks: Vec<_> = GAUGES.iter().map(|gauge| Track { name: gauge.agent, readings: Vec::new() }).collect();
     while !over.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);
         let [before, own, behind] = [agent, server, agent]
             .map(|address| Exposition::parse(&page::read(address, "/metrics").expect("a page of metrics")));
         for (gauge, track) in GAUGES.iter().zip(&mut tracks) {
-            let agents = |page: &Exposition| page.sum(gauge.agent, &[("source", "engine")]);
+            let agents = |page: &Exposition| page.sum(gauge.agent, &[("source", "engine"), ("service", service)]);
             let values = (agents(&before), own.sum(gauge.server, &[]), agents(&behind));
             if let (Some(before), Some(server), Some(behind)) = values {
                 track.readings.push(Reading { before, server, behind });

@@ -118,7 +118,7 @@ fn agrees(scene: &Scene, what: &str, variety: Variety, time: Duration) -> Vec<Ro
     let server = scene.server.address();
     let (agent_before, server_before) = figures(scene);
     let mixed = Mixed { server, model: MODEL.into(), workers: WORKERS, time, variety };
-    let (asked, tracks) = gauges::during(scene.agent.address(), server, || mixed.run());
+    let (asked, tracks) = gauges::during(scene.agent.address(), server, &service(scene), || mixed.run());
     quiet(scene);
     let (agent, own) = figures(scene);
     let rows = compare(&agent.since(&agent_before), &own.since(&server_before));
@@ -144,10 +144,18 @@ fn agrees(scene: &Scene, what: &str, variety: Variety, time: Duration) -> Vec<Ro
     rows
 }
 
+/// What the agent calls this server: there may be others on the host.
+fn service(scene: &Scene) -> String {
+    format!("vllm:{}", scene.server.address().port())
+}
+
 fn figures(scene: &Scene) -> (Figures, Figures) {
     let read = |address| Exposition::parse(&page::read(address, "/metrics").expect("a page of metrics"));
     let (agent, server) = (read(scene.agent.address()), read(scene.server.address()));
-    (Figures::of_agent(&agent, &[("model", MODEL)]), Figures::of_vllm(&server, &[("model_name", MODEL)]))
+    (
+        Figures::of_agent(&agent, &[("service", &service(scene)), ("model", MODEL)]),
+        Figures::of_vllm(&server, &[("model_name", MODEL)]),
+    )
 }
 
 /// Waits until vLLM has nothing to do and the agent has said all of it.
@@ -202,8 +210,10 @@ fn close(rows: &[Row]) {
 /// Clients that left are counted once each, and what was generated behind them is known.
 #[allow(clippy::cast_precision_loss)]
 fn left(scene: &Scene, rows: &[Row], sums: &Sums) {
-    let cancelled = scene.agent.metric("llm_request_total", &["status=\"cancelled\""]).expect("metrics");
-    let wasted = scene.agent.metric("llm_tokens_wasted_total", &[]).expect("metrics");
+    let service = format!("service=\"{}\"", service(scene));
+    let metric = |name: &str, label: &str| scene.agent.metric(name, &[&service, label]).expect("metrics");
+    let cancelled = metric("llm_request_total", "status=\"cancelled\"");
+    let wasted = metric("llm_tokens_wasted_total", "");
     println!("{} clients left, {cancelled} requests cancelled, {wasted} tokens wasted", sums.left);
     assert!(sums.left > 0, "somebody leaves");
     assert_eq!(cancelled, sums.left as f64);

@@ -82,8 +82,9 @@ impl Play {
     }
 
     fn records(&self) -> Vec<&Record> {
-        let record = |output| if let &Output::Record(ref record) = output { Some(&**record) } else { None };
-        self.out.iter().filter_map(record).collect()
+        let records =
+            self.out.iter().map(|output| if let Output::Record(record) = output { Some(&**record) } else { None });
+        records.flatten().collect()
     }
 
     /// What the answer under way was asked to be cut down to.

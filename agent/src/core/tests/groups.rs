@@ -63,7 +63,7 @@ fn claim(group: &mut Group, mut record: Record) -> (Record, Vec<Output>) {
 
 fn iterated(out: &[Output]) -> &Iterated {
     let said = out.iter().find_map(|output| if let Output::Iterated(said) = output { Some(said) } else { None });
-    said.expect("an iteration")
+    said.unwrap()
 }
 
 fn sequences(out: &[Output]) -> Vec<&Sequence> {
@@ -194,7 +194,7 @@ fn offline_generation_makes_requests() {
     report(&mut group, 200, End::Engine, step(200, vec![first("0-0123abcd", 110)]));
     let out = report(&mut group, 305, End::Engine, step(300, vec![next("0-0123abcd", 3, Some(Finish::Stop))]));
     let record = out.iter().find_map(|output| if let Output::Record(record) = output { Some(record) } else { None });
-    let record = record.expect("a request");
+    let record = record.unwrap();
     assert_eq!((record.duration(), record.ttft(), record.frontend()), (Some(205), Some(100), None));
     assert_eq!((record.tpot(), record.operation.name(), record.status.name()), (Some(33), "generate_content", "ok"));
 }

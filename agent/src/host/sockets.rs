@@ -1,5 +1,5 @@
-//! Where a server listens, and the connections that it has open already when the agent comes: descriptors whose connection
-//! is established and whose local port or path the same network namespace listens on.
+//! Where a server listens, and the connections that it has open already when the agent comes: descriptors whose
+//! connection is established and whose local port or path the same network namespace listens on.
 
 use crate::event::Tgid;
 use std::collections::{HashMap, HashSet};
@@ -136,6 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn of_unix_sockets_too() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            00000000a6d04203: 00000002 00000000 00010000 0001 01   100 /tmp/a\n\
+            00000000a6d04204: 00000003 00000000 00000000 0001 03   101 /tmp/a\n\
+            00000000a6d04205: 00000003 00000000 00000000 0001 03   102\n\
+            00000000a6d04206: 00000003 00000000 00000000 0001 03   103 /tmp/closed-since\n\
+            00000000a6d04207: 00000002 00000000 00010000 0005 01   104 @packets\n\
+            00000000a6d04208: 00000003 00000000 00000000 0005 03   105 @packets\n";
+        assert_eq!(accepted_unix(table), HashSet::from([101]));
+        assert!(accepted_unix("garbage\nmore garbage\n").is_empty());
+    }
+
+    #[test]
     fn what_is_listened_on_has_an_address() {
         let table =
             |address: &str, state: &str| format!("header\n 0: {address}:1F40 0:0000 {state} 0:0 0:0 0 0 0 100 1\n");
@@ -169,18 +182,5 @@ mod tests {
         assert_eq!(listening(own, port), Some((Ipv4Addr::LOCALHOST, port).into()));
         assert!(shares_network(own));
         assert!(!shares_network(Tgid(u32::MAX)));
-    }
-
-    #[test]
-    fn of_unix_sockets_too() {
-        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
-            00000000a6d04203: 00000002 00000000 00010000 0001 01   100 /tmp/a\n\
-            00000000a6d04204: 00000003 00000000 00000000 0001 03   101 /tmp/a\n\
-            00000000a6d04205: 00000003 00000000 00000000 0001 03   102\n\
-            00000000a6d04206: 00000003 00000000 00000000 0001 03   103 /tmp/closed-since\n\
-            00000000a6d04207: 00000002 00000000 00010000 0005 01   104 @packets\n\
-            00000000a6d04208: 00000003 00000000 00000000 0005 03   105 @packets\n";
-        assert_eq!(accepted_unix(table), HashSet::from([101]));
-        assert!(accepted_unix("garbage\nmore garbage\n").is_empty());
     }
 }

@@ -25,7 +25,7 @@ const ONE_STEP: f64 = 2.0;
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
 fn messages_behind_the_python_front_end() {
     let scene = scene("messages-python", Frontend::Python, "", &[]);
-    agrees(&scene, "Python front end", Variety::Plain, seconds(60));
+    agrees(&scene, "Python front end", Variety::Plain, seconds(20));
     agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
     scene.nothing_lost();
     nothing_of_a_prompt_is_kept(&scene);
@@ -35,7 +35,7 @@ fn messages_behind_the_python_front_end() {
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
 fn messages_behind_the_rust_front_end() {
     let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
-    agrees(&scene, "Rust front end", Variety::Plain, seconds(60).min(Duration::from_secs(30)));
+    agrees(&scene, "Rust front end", Variety::Plain, seconds(20));
     scene.nothing_lost();
 }
 

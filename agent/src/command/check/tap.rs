@@ -30,8 +30,8 @@ pub(super) enum Tap {
     Here,
     /// In that process of the same server.
     At(Tgid),
-    /// On the front end's sockets: no library can be hooked at either end, or the configuration says so.
-    Wire,
+    /// In the bytes on that front end's sockets.
+    Sockets(Tgid),
     /// Nowhere.
     No(Reason),
 }
@@ -63,18 +63,17 @@ pub(super) fn tap(mode: EngineMessages, party: &Party, all: &[Party]) -> Option<
         let reason = if of_role.peek().is_some() { Reason::NoLibrary } else { missing };
         of_role.find(|other| other.can_hook).map(|other| Tap::At(other.pid)).ok_or(reason)
     };
-    let wire = || {
-        let mut parties = all.iter().filter(|other| other.root == party.root);
-        let front = parties.any(|other| other.role == Role::Frontend);
-        if front { Ok(Tap::Wire) } else { Err(Reason::NoFrontend) }
+    let sockets = || {
+        let front = all.iter().find(|other| other.root == party.root && other.role == Role::Frontend);
+        front.map(|front| Tap::Sockets(front.pid)).ok_or(Reason::NoFrontend)
     };
     let found = match mode {
         EngineMessages::Off => Err(Reason::Off),
-        EngineMessages::Wire => wire(),
         EngineMessages::Engine => at(Role::Engine),
         EngineMessages::Frontend => at(Role::Frontend),
+        EngineMessages::Wire => sockets(),
         EngineMessages::Auto => {
-            at(Role::Engine).or_else(|reason| at(Role::Frontend).or_else(|_| wire()).map_err(|_| reason))
+            at(Role::Engine).or_else(|reason| at(Role::Frontend).or_else(|_| sockets()).map_err(|_| reason))
         }
     };
     Some(found.unwrap_or_else(Tap::No))
@@ -85,7 +84,7 @@ impl fmt::Display for Tap {
         match self {
             Tap::Here => write!(to, "messages read here: {GIVES}"),
             Tap::At(pid) => write!(to, "messages read in pid {}: {GIVES}", pid.0),
-            Tap::Wire => write!(to, "messages read on the front end's sockets: {GIVES}"),
+            Tap::Sockets(pid) => write!(to, "messages read from the sockets of pid {}: {GIVES}", pid.0),
             Tap::No(reason) => write!(to, "messages not read, so no {GIVES}: {}", reason.text()),
         }
     }
@@ -119,14 +118,15 @@ mod tests {
     fn each_mode_reads_at_its_end() {
         let here = Some(Tap::Here);
         let at = |pid| Some(Tap::At(Tgid(pid)));
+        let sockets = Some(Tap::Sockets(Tgid(FRONT)));
         let no = |reason| Some(Tap::No(reason));
         // Mode, whether front end and engine can be hooked, and what each of them says.
         for (mode, front, engine, of_front, of_engine) in [
             (Auto, true, true, at(ENGINE), here),
             (Auto, false, true, at(ENGINE), here),
             (Auto, true, false, here, at(FRONT)),
-            (Auto, false, false, Some(Tap::Wire), Some(Tap::Wire)),
-            (Wire, true, true, Some(Tap::Wire), Some(Tap::Wire)),
+            (Auto, false, false, sockets, sockets),
+            (Wire, true, true, sockets, sockets),
             (Engine, true, true, at(ENGINE), here),
             (Engine, true, false, no(Reason::NoLibrary), no(Reason::NoLibrary)),
             (Frontend, true, true, here, at(FRONT)),
@@ -147,6 +147,9 @@ mod tests {
         let other_server = Party { root: Tgid(9), ..party(ENGINE, true) };
         assert_eq!(tap(Engine, &front, &[front, other_server]), Some(Tap::No(Reason::NoEngine)));
         assert_eq!(tap(Frontend, &other_server, &[front, other_server]), Some(Tap::No(Reason::NoFrontend)));
+        assert_eq!(tap(Wire, &other_server, &[front, other_server]), Some(Tap::No(Reason::NoFrontend)));
+        let offline = party(ENGINE, false);
+        assert_eq!(tap(Auto, &offline, &[offline]), Some(Tap::No(Reason::NoLibrary)));
     }
 
     #[test]

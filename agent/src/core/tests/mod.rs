@@ -1,8 +1,8 @@
 //! What the core says of traffic shaped like the real vLLM's: `scene` plays it, `answers`, `endings` and `losses` are
-//! tables, `groups` and `wire` are about
-//! what the processes of a server tell each other, `random` holds what must be true of any input.
+//! tables, `groups` and `wire` are about what the processes of a server tell each other, `random` holds what must be true
+//! of any input.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod answers;
 mod edges;

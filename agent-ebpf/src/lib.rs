@@ -211,8 +211,9 @@ pub const VOLUME_FULL: u32 = 64 * 1024;
 pub const VOLUME_MESSAGE: u32 = 128 * 1024;
 /// Of a call larger than its volume, so many last bytes are copied as well (a JSON answer ends with its `usage`).
 pub const TAIL_BYTES: u32 = 1024;
-/// io vectors walked per call; what lies behind them is an elision of known length.
-pub const MAX_IOVECS: usize = 16;
+/// io vectors walked per call; what lies behind them is an elision of known length. hyper (vLLM's Rust front end) sends at
+/// most 16 buffers at once, and a chunk is three vectors.
+pub const MAX_IOVECS: usize = 48;
 
 /// Record flag: this connection was there before the agent was.
 pub const FLAG_MIDWAY: u16 = 1;

@@ -169,9 +169,9 @@ impl Group {
         (!ids.is_empty()).then(|| ids.iter().all(done))
     }
 
-    /// Whether the engine's messages are read.
+    /// Whether the engine's iterations are read. Where only its requests can be, what HTTP tells stays.
     pub fn tapped(&self) -> bool {
-        self.end.is_some()
+        !self.schedulers.is_empty()
     }
 
     /// Whether a better end than this one has spoken.

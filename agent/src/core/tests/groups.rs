@@ -187,6 +187,16 @@ fn a_scheduler_without_figures_has_batches_all_the_same() {
 }
 
 #[test]
+fn what_cannot_be_read_of_iterations_leaves_http_alone() {
+    let mut group = group();
+    add(&mut group, 100, "cmpl-a-0-0123abcd");
+    assert!(!group.tapped());
+    let (record, _) = claim(&mut group, answered("cmpl-a", 250, Ending::Answered));
+    assert!(!record.tapped, "its tokens are those of its usage");
+    assert_eq!((record.frontend(), record.sequences.len()), (Some(10), 1));
+}
+
+#[test]
 fn offline_generation_makes_requests() {
     let mut group = Group::new(&Vllm, Origin { tgid: ENGINE, ..origin() });
     group.started(Nanos(0), ENGINE, Role::Engine, "");

@@ -27,13 +27,13 @@ struct Scene {
 impl Scene {
     /// `front` is the name of the process that talks to clients ("vllm-rs"); the started one where empty.
     fn start(name: &str, options: &Options, front: &str) -> Scene {
-        Scene::start_with(name, options, front, "")
-    }
-
-    /// As [`Scene::start`], with a configuration.
-    fn start_with(name: &str, options: &Options, front: &str, configuration: &str) -> Scene {
         let folder = folder(name);
         let server = VllmServer::start(options, &folder).expect("the real vLLM serves");
+        Scene::watch(server, folder, front, "")
+    }
+
+    /// An agent of its own for a server that serves already.
+    fn watch(server: VllmServer, folder: PathBuf, front: &str, configuration: &str) -> Scene {
         let mut agent = Agent::start(&folder, configuration).expect("the agent starts");
         let pid = if front.is_empty() { server.pid() } else { descendant(&server, front) };
         agent.attached(pid).expect("the probes of the front end");

@@ -29,6 +29,7 @@ fn messages_behind_the_python_front_end() {
     agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
     scene.nothing_lost();
     nothing_of_a_prompt_is_kept(&scene);
+    on_the_sockets(scene, "");
 }
 
 #[test]
@@ -37,6 +38,7 @@ fn messages_behind_the_rust_front_end() {
     let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
     agrees(&scene, "Rust front end", Variety::Plain, seconds(20));
     scene.nothing_lost();
+    on_the_sockets(scene, "vllm-rs");
 }
 
 #[test]
@@ -82,17 +84,13 @@ fn messages_without_a_server() {
     nothing_odd(&agent);
 }
 
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_on_the_sockets_of_front_ends() {
-    for (name, frontend, front) in
-        [("messages-wire-python", Frontend::Python, ""), ("messages-wire-rust", Frontend::Rust, "vllm-rs")]
-    {
-        let configuration = "capture: {engine_messages: wire}\n";
-        let scene = Scene::start_with(name, &Options { frontend, ..Options::default() }, front, configuration);
-        agrees(&scene, name, Variety::Plain, short());
-        scene.nothing_lost();
-    }
+/// The same server, seen by another agent at the last of the ends that it may fall back to.
+fn on_the_sockets(scene: Scene, front: &str) {
+    let Scene { server, agent, folder } = scene;
+    agent.stop().expect("the agent ends");
+    let scene = Scene::watch(server, folder, front, "capture: {engine_messages: wire}\n");
+    agrees(&scene, "on the front end's sockets", Variety::Plain, short());
+    scene.nothing_lost();
 }
 
 fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {

@@ -16,8 +16,8 @@ fn the_rust_front_end() {
     let agreement = scene.judge("Rust front end, one stream", &load::collect(&load(1, Limit::Requests(100))));
     exact(&agreement);
     plausible(&agreement);
-    let eight = load::collect(&load(8, Limit::Time(Duration::from_secs(30))));
-    exact(&scene.judge("Rust front end, 8 streams for 30 s", &eight));
+    let eight = load::collect(&load(8, Limit::Time(Duration::from_secs(15))));
+    exact(&scene.judge("Rust front end, 8 streams for 15 s", &eight));
     let chat = Options { endpoint: Endpoint::Chat, ..load(8, Limit::Requests(10)) };
     exact(&scene.judge("Rust front end, 8 streams, chat", &load::collect(&chat)));
     let whole = Options { delivery: Delivery::Whole, ..load(4, Limit::Requests(5)) };

@@ -17,7 +17,7 @@ pub fn tls(name: &str, frontend: Frontend, front: &str) {
     let agreement = scene.judge("TLS, one stream", &load(&scene, &["--streams", "1", "--requests", "60"]));
     exact(&agreement);
     plausible(&agreement);
-    exact(&scene.judge("TLS, 8 streams for 30 s", &load(&scene, &["--streams", "8", "--seconds", "30"])));
+    exact(&scene.judge("TLS, 8 streams for 15 s", &load(&scene, &["--streams", "8", "--seconds", "15"])));
     exact(&scene.judge("TLS, 8 streams, chat", &load(&scene, &["--streams", "8", "--requests", "5", "--chat"])));
     scene.nothing_lost();
 }

@@ -52,7 +52,7 @@ const _: () = assert!(size_of::<Message>() == 48 && core::mem::offset_of!(Messag
 pub fn message_send(ctx: ProbeContext) -> u32 {
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
-    let [msg, socket, flags, _] = arguments(&ctx);
+    let [msg, socket, flags, _] = sys::arguments(&ctx);
     let Some((_, at, size)) = located(cookie, msg) else { return 0 };
     call::frame(cookie, socket, Frame { at, size, flags: more(flags, ZMQ_SNDMORE) });
     0
@@ -61,7 +61,7 @@ pub fn message_send(ctx: ProbeContext) -> u32 {
 /// Entry of zmq_msg_recv(msg, socket, flags).
 #[uprobe]
 pub fn message_enter(ctx: ProbeContext) -> u32 {
-    call::enter(sys::cookie(&ctx), Layer::Message, arguments(&ctx));
+    call::enter(sys::cookie(&ctx), Layer::Message, sys::arguments(&ctx));
     0
 }
 
@@ -113,10 +113,4 @@ fn read<T: Copy>(cookie: Cookie, from: u64) -> Option<T> {
 #[inline(always)]
 fn more(flags: u64, bit: u64) -> u16 {
     if flags & bit == 0 { 0 } else { FLAG_MORE }
-}
-
-#[inline(always)]
-fn arguments(ctx: &ProbeContext) -> [u64; 4] {
-    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
-    [argument(0), argument(1), argument(2), 0]
 }

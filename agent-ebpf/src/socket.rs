@@ -25,7 +25,7 @@ pub fn socket_whole(ctx: ProbeContext) -> u32 {
         debug!(&ctx, "accept: result {}", result);
     }
     let began = if cookie.direction() == 1 { call::began() } else { 0 };
-    finished(Call { cookie, arguments: arguments(&ctx), began }, result);
+    finished(Call { cookie, arguments: sys::arguments(&ctx), began }, result);
     0
 }
 
@@ -39,7 +39,7 @@ pub fn socket_start(_: ProbeContext) -> u32 {
 /// Entry of a call whose exit is seen elsewhere.
 #[uprobe]
 pub fn socket_enter(ctx: ProbeContext) -> u32 {
-    call::enter(sys::cookie(&ctx), Layer::Socket, arguments(&ctx));
+    call::enter(sys::cookie(&ctx), Layer::Socket, sys::arguments(&ctx));
     0
 }
 
@@ -68,7 +68,7 @@ pub fn socket_exit(ctx: ProbeContext) -> u32 {
 pub fn socket_close(ctx: ProbeContext) -> u32 {
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
-    let [first, second, ..] = arguments(&ctx);
+    let [first, second, ..] = sys::arguments(&ctx);
     if !cookie.is(Shape::ClosesBySyscall) {
         call::closed(cookie, Layer::Socket, descriptor(first));
     } else if first == sys::global(&SYS_CLOSE) {
@@ -102,10 +102,4 @@ pub fn finished(call: Call, result: i64) {
 #[inline(always)]
 fn descriptor(argument: u64) -> u64 {
     argument as u32 as u64
-}
-
-#[inline(always)]
-fn arguments(ctx: &ProbeContext) -> [u64; 4] {
-    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
-    [argument(0), argument(1), argument(2), 0]
 }

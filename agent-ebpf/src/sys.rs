@@ -3,6 +3,7 @@
 use aya_ebpf::{
     EbpfContext,
     helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_probe_read_user},
+    programs::ProbeContext,
 };
 use inferscope_ebpf::Cookie;
 
@@ -30,6 +31,13 @@ pub fn tgid() -> u32 {
 pub fn cookie<C: EbpfContext>(ctx: &C) -> Cookie {
     // SAFETY: ctx is the context that the kernel gave to this program.
     Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
+}
+
+/// The first three arguments of the function that this probe sits in, as it was called.
+#[inline(always)]
+pub fn arguments(ctx: &ProbeContext) -> [u64; 4] {
+    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
+    [argument(0), argument(1), argument(2), 0]
 }
 
 /// `value`, at most `MAX`, in a way that the verifier believes.

@@ -101,7 +101,7 @@ impl Connection {
             }
             (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
             (EventKind::Frame { .. }, _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
-            (kind, State::Http(http)) => http.step(event, kind, &self.server, group, out),
+            (_, State::Http(http)) => http.step(event, &self.server, group, out),
             (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
         match fate {

@@ -105,16 +105,9 @@ impl HttpConnection {
     }
 
     /// Takes one event other than the close.
-    pub fn step(
-        &mut self,
-        event: &Event,
-        kind: &EventKind,
-        server: &Server,
-        group: &Group,
-        out: &mut Vec<Output>,
-    ) -> Fate {
+    pub fn step(&mut self, event: &Event, server: &Server, group: &Group, out: &mut Vec<Output>) -> Fate {
         let time = event.time;
-        match kind {
+        match &event.kind {
             EventKind::Data(segment) => return self.data(time, event.conn, segment, server, group, out),
             EventKind::Eof => self.note_left(time),
             EventKind::Failed { errno, .. } if CLIENT_GONE.contains(errno) => self.note_left(time),

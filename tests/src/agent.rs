@@ -1,11 +1,11 @@
 //! The agent under test as a guard: started with a configuration of its own, stopped by SIGTERM, killed when dropped.
 
 use crate::process_group::ProcessGroup;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use inferscope::crosscheck::page;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -101,14 +101,7 @@ impl Agent {
 
     /// The body of a page.
     pub fn get(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("not an HTTP answer")?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-        Ok(body.to_owned())
+        page::read(self.address, path).with_context(|| path.to_owned())
     }
 
     /// /status

@@ -2,11 +2,11 @@
 
 use crate::privilege::Privilege;
 use crate::workspace::{self, Profile, Target};
-use crate::{build, cache, setup, step};
+use crate::{build, setup, step, test};
 use anyhow::Result;
 
 /// Package and bench target of every measurement.
-const BENCHES: &[(&str, &str)] = &[("inferscope", "probe-cost"), ("inferscope-tests", "message-cost")];
+const BENCHES: &[(&str, &str)] = &[("inferscope", "probe-cost"), (test::PACKAGE, "message-cost")];
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -23,11 +23,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     anyhow::ensure!(!chosen.is_empty(), "there is no bench with `{}` in its name", arguments.filter);
     for (package, name) in chosen {
         let bench = workspace::compile(package, Target::Bench, name)?;
-        // Where the agent itself is measured, it is the one that users run. Root's home is another one, so the cache is named.
-        let agent = build::agent(Profile::Release)?;
-        let variables = [("INFERSCOPE_BIN", agent.into_os_string()), (cache::VARIABLE, cache::root().into_os_string())];
-        let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
-        let mut run = Privilege::find()?.command(bench, &variables);
+        let privilege = Privilege::find()?;
+        let mut run = match *package {
+            // It measures the agent itself: the one that users run.
+            test::PACKAGE => test::with_agent(privilege, &bench, &build::agent(Profile::Release)?),
+            _ => privilege.command(&bench, &[]),
+        };
         step::run(run.arg("--bench").current_dir(workspace::root()))?;
     }
     Ok(())

@@ -10,10 +10,11 @@ use crate::workspace::{self, Profile, Target};
 use crate::{bpf_toolchain, build, cache};
 use anyhow::Result;
 use std::env;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The package of the live and engine tests.
-const PACKAGE: &str = "inferscope-tests";
+pub const PACKAGE: &str = "inferscope-tests";
 
 /// What proptest takes the seed of its random cases from.
 const SEED: &str = "PROPTEST_RNG_SEED";
@@ -96,14 +97,18 @@ fn as_root(target: &str) -> Result<Outcome> {
     };
     let agent = build::agent(Profile::Dev)?;
     let tests = workspace::compile(PACKAGE, Target::Test, target)?;
-    // Root's home is another one, so the cache is named.
-    let variables = [("INFERSCOPE_BIN", agent.into_os_string()), (cache::VARIABLE, cache::root().into_os_string())];
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_os_str()));
     // One at a time: each of them loads programs, and timings are judged. What they print is what the journal quotes.
-    let mut run = privilege.command(&tests, &variables);
+    let mut run = with_agent(privilege, &tests, &agent);
     run.args(["--ignored", "--test-threads=1", "--nocapture"]).current_dir(workspace::root().join("tests"));
     step::run(&mut run)?;
     Ok(Outcome::Done)
+}
+
+/// A command that runs `program` as root against this agent.
+pub fn with_agent(privilege: Privilege, program: &Path, agent: &Path) -> Command {
+    // Root's home is another one, so the cache is named.
+    let cache = cache::root();
+    privilege.command(program, &[("INFERSCOPE_BIN", agent.as_os_str()), (cache::VARIABLE, cache.as_os_str())])
 }
 
 fn has_nextest() -> bool {

@@ -70,7 +70,6 @@ struct Schedule {
     seen: Nanos,
     /// Sequences that the iteration under way brought something for, so far.
     batch: Option<u64>,
-    last_batch: Option<u64>,
 }
 
 struct Held {
@@ -121,8 +120,6 @@ pub struct Standing {
     pub index: u32,
     /// Its figures.
     pub scheduler: Scheduler,
-    /// Sequences in its last batch.
-    pub last_batch: Option<u64>,
 }
 
 impl Group {
@@ -196,7 +193,6 @@ impl Group {
                 model: self.model.clone(),
                 index: *index,
                 scheduler: schedule.scheduler?,
-                last_batch: schedule.last_batch,
             })
         })
     }
@@ -230,7 +226,7 @@ impl Group {
         });
         for (index, schedule) in &mut self.schedulers {
             if now.since(schedule.seen) >= SETTLED
-                && let Some(batch) = schedule.settle()
+                && let Some(batch) = schedule.batch.take()
             {
                 let (origin, model) = (self.origin.clone(), self.model.clone());
                 out.push(Output::Iterated(Box::new(Iterated { batch: Some(batch), ..nothing(origin, model, *index) })));
@@ -432,18 +428,12 @@ impl Schedule {
     /// with the first: so the batch before is complete. Where a scheduler says no figures, each message is a batch.
     fn message(&mut self, outputs: u64, figures: Option<Scheduler>) -> Option<u64> {
         let first = figures.is_some() || self.scheduler.is_none();
-        let before = if first { self.settle() } else { None };
+        let before = if first { self.batch.take() } else { None };
         self.scheduler = figures.or(self.scheduler);
         if outputs > 0 {
             self.batch = Some(self.batch.unwrap_or(0).saturating_add(outputs));
         }
         before
-    }
-
-    fn settle(&mut self) -> Option<u64> {
-        let batch = self.batch.take()?;
-        self.last_batch = Some(batch);
-        Some(batch)
     }
 }
 

@@ -391,7 +391,7 @@ fn a_scheduler_that_is_gone_has_no_series() {
     let metrics = Metrics::new(&Config::default());
     metrics.iterated(&iterated());
     let Iterated { origin, model, index, scheduler, .. } = iterated();
-    let standing = Standing { origin, model, index, scheduler: scheduler.unwrap(), last_batch: Some(3) };
+    let standing = Standing { origin, model, index, scheduler: scheduler.unwrap() };
     metrics.schedulers(vec![standing]);
     let running = |metrics: &Metrics| series(metrics, "llm_requests_running").concat();
     assert!(running(&metrics).ends_with(r#"source="engine",engine_index="0"} 3"#), "{}", running(&metrics));

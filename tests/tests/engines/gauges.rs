@@ -1,7 +1,8 @@
 //! How well the agent's gauges of the scheduler agree with vLLM's own while a load runs.
 //!
-//! Two pages cannot be read at the same instant: the agent's is read before and behind vLLM's, and vLLM's value is to be one
-//! that the agent has passed through, or near it.
+//! Two pages cannot be read at the same instant, and vLLM sets its gauges only when its front end gets to the step's outputs:
+//! on a busy machine that is several steps behind the engine, whose message the agent has already read. So the agent's page is
+//! read all along, and vLLM's value is to be one that the agent has passed through since shortly before, or near it.
 
 use inferscope::crosscheck::exposition::Exposition;
 use inferscope::crosscheck::page;
@@ -12,7 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 /// Between two readings.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(400);
+/// How often the agent's page is read before vLLM's, and how long apart: as far as vLLM's front end may be behind.
+const LOOKS: usize = 8;
+const APART: Duration = Duration::from_millis(12);
 
 /// The same gauge of both sides.
 pub struct Gauge {
@@ -31,9 +35,10 @@ pub const GAUGES: [Gauge; 2] = [
 /// One gauge at one time.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    before: f64,
+    /// The agent's least and most, from shortly before until behind.
+    least: f64,
+    most: f64,
     server: f64,
-    behind: f64,
 }
 
 /// All readings of one gauge.
@@ -57,24 +62,36 @@ fn watch(agent: SocketAddr, server: SocketAddr, service: &str, over: &AtomicBool
     let mut tracks: Vec<_> = GAUGES.iter().map(|gauge| Track { name: gauge.agent, readings: Vec::new() }).collect();
     while !over.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);
-        let [before, own, behind] = [agent, server, agent]
-            .map(|address| Exposition::parse(&page::read(address, "/metrics").expect("a page of metrics")));
+        let mut pages: Vec<_> = (0..LOOKS)
+            .map(|_| {
+                thread::sleep(APART);
+                exposition(agent)
+            })
+            .collect();
+        let own = exposition(server);
+        pages.push(exposition(agent));
         for (gauge, track) in GAUGES.iter().zip(&mut tracks) {
-            let agents = |page: &Exposition| page.sum(gauge.agent, &[("source", "engine"), ("service", service)]);
-            let values = (agents(&before), own.sum(gauge.server, &[]), agents(&behind));
-            if let (Some(before), Some(server), Some(behind)) = values {
-                track.readings.push(Reading { before, server, behind });
+            let labels = [("source", "engine"), ("service", service)];
+            let values: Vec<_> = pages.iter().filter_map(|page| page.sum(gauge.agent, &labels)).collect();
+            let Some(server) = own.sum(gauge.server, &[]) else { continue };
+            let (least, most) =
+                values.iter().fold((f64::INFINITY, 0.0_f64), |(l, m), &value| (l.min(value), m.max(value)));
+            if !values.is_empty() {
+                track.readings.push(Reading { least, most, server });
             }
         }
     }
     tracks
 }
 
+fn exposition(address: SocketAddr) -> Exposition {
+    Exposition::parse(&page::read(address, "/metrics").expect("a page of metrics"))
+}
+
 impl Reading {
     /// How far the server's value is from all that the agent's may have been.
     fn distance(&self) -> f64 {
-        let (least, most) = (self.before.min(self.behind), self.before.max(self.behind));
-        (self.server - self.server.clamp(least, most)).abs()
+        (self.server - self.server.clamp(self.least, self.most)).abs()
     }
 }
 

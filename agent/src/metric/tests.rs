@@ -203,7 +203,7 @@ fn docs_metrics_md_is_generated_from_the_catalog() {
 fn document() -> String {
     let mut out = String::from(
         "# Metrics\n\n\
-         Generated from `agent/src/metric/catalog.rs`; a test fails when it is stale. A series is absent where its value is\n\
+         Generated from `agent/src/metric/catalog`; a test fails when it is stale. A series is absent where its value is\n\
          not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
          the configuration (`labels`) are on every metric.\n",
     );

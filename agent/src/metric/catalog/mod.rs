@@ -1,0 +1,94 @@
+//! Every metric of the product: one row each, with both of its names, unit, labels, buckets and help text.
+//!
+//! docs/metrics.md is generated from this file, and a test holds the sink to it.
+
+mod engine;
+mod llm;
+mod own;
+
+pub use engine::*;
+pub use llm::*;
+pub use own::*;
+
+/// One metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name in Prometheus: complete, with unit and `_total`.
+    pub name: &'static str,
+    /// Name in OTLP.
+    pub otlp: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is measured in.
+    pub unit: Unit,
+    /// Its labels, external ones excluded.
+    pub labels: &'static [&'static str],
+    /// One sentence or two without the last full stop, which the exposition format adds.
+    pub help: &'static str,
+}
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution, over these buckets.
+    Histogram(BucketSet),
+}
+
+/// A list of bucket bounds in [`crate::config::Buckets`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketSet {
+    /// `request_duration_seconds`.
+    RequestDuration,
+    /// `time_to_first_token_seconds`.
+    TimeToFirstToken,
+    /// `inter_token_latency_seconds`.
+    InterTokenLatency,
+    /// `batch_size`.
+    BatchSize,
+}
+
+/// What a metric is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// The sections of docs/metrics.md and their metrics, in order.
+pub const SECTIONS: &[(&str, &[&Metric])] =
+    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("The agent about itself", OWN)];
+
+/// Every metric.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    SECTIONS.iter().flat_map(|(_, metrics)| metrics.iter().copied())
+}
+
+impl Metric {
+    /// The name without what the exposition format adds to it: `_total` of a counter, and the unit.
+    #[must_use]
+    pub fn stem(&self) -> &'static str {
+        let name = self.name.strip_suffix("_total").filter(|_| self.kind == Kind::Counter).unwrap_or(self.name);
+        let stem = self.unit.suffix().and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'));
+        stem.unwrap_or(name)
+    }
+}
+
+impl Unit {
+    /// The unit as the end of a name; absent where names do not carry it.
+    #[must_use]
+    pub const fn suffix(self) -> Option<&'static str> {
+        match self {
+            Unit::Seconds => Some("seconds"),
+            Unit::Bytes => Some("bytes"),
+            Unit::Count => None,
+        }
+    }
+}

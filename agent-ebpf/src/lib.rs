@@ -34,10 +34,24 @@ pub enum Hook {
     Exit = 22,
     ZmqMsgSend = 23,
     ZmqMsgRecv = 24,
+    TritonRequestNew = 25,
+    TritonRequestSetId = 26,
+    TritonRequestSetCorrelationId = 27,
+    TritonInferAsync = 28,
+    TritonRequestCancel = 29,
+    TritonRequestDelete = 30,
+    TritonExecute = 31,
+    TritonFactoryNew = 32,
+    TritonResponseNew = 33,
+    TritonResponseNewFromFactory = 34,
+    TritonResponseSend = 35,
+    TritonFactorySendFlags = 36,
+    TritonRequestRelease = 37,
+    TritonReportStatistics = 38,
 }
 
 /// One more than the largest hook id: the length of every table indexed by hook.
-pub const HOOK_SLOTS: usize = 25;
+pub const HOOK_SLOTS: usize = 39;
 
 /// What a hook does with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +66,8 @@ pub enum Action {
     Close,
     /// Not about a connection.
     Process,
+    /// A call of a library's interface: its arguments are what matters.
+    Call,
 }
 
 impl Hook {
@@ -81,6 +97,20 @@ impl Hook {
         Hook::Exit,
         Hook::ZmqMsgSend,
         Hook::ZmqMsgRecv,
+        Hook::TritonRequestNew,
+        Hook::TritonRequestSetId,
+        Hook::TritonRequestSetCorrelationId,
+        Hook::TritonInferAsync,
+        Hook::TritonRequestCancel,
+        Hook::TritonRequestDelete,
+        Hook::TritonExecute,
+        Hook::TritonFactoryNew,
+        Hook::TritonResponseNew,
+        Hook::TritonResponseNewFromFactory,
+        Hook::TritonResponseSend,
+        Hook::TritonFactorySendFlags,
+        Hook::TritonRequestRelease,
+        Hook::TritonReportStatistics,
     ];
 
     /// The hook of an id, or `None` for a number that this build does not know.
@@ -117,6 +147,20 @@ impl Hook {
             Hook::Exit => "exit",
             Hook::ZmqMsgSend => "zmq_msg_send",
             Hook::ZmqMsgRecv => "zmq_msg_recv",
+            Hook::TritonRequestNew => "TRITONSERVER_InferenceRequestNew",
+            Hook::TritonRequestSetId => "TRITONSERVER_InferenceRequestSetId",
+            Hook::TritonRequestSetCorrelationId => "TRITONSERVER_InferenceRequestSetCorrelationId",
+            Hook::TritonInferAsync => "TRITONSERVER_ServerInferAsync",
+            Hook::TritonRequestCancel => "TRITONSERVER_InferenceRequestCancel",
+            Hook::TritonRequestDelete => "TRITONSERVER_InferenceRequestDelete",
+            Hook::TritonExecute => "TRITONBACKEND_ModelInstanceExecute",
+            Hook::TritonFactoryNew => "TRITONBACKEND_ResponseFactoryNew",
+            Hook::TritonResponseNew => "TRITONBACKEND_ResponseNew",
+            Hook::TritonResponseNewFromFactory => "TRITONBACKEND_ResponseNewFromFactory",
+            Hook::TritonResponseSend => "TRITONBACKEND_ResponseSend",
+            Hook::TritonFactorySendFlags => "TRITONBACKEND_ResponseFactorySendFlags",
+            Hook::TritonRequestRelease => "TRITONBACKEND_RequestRelease",
+            Hook::TritonReportStatistics => "TRITONBACKEND_ModelInstanceReportStatistics",
         }
     }
 
@@ -143,6 +187,20 @@ impl Hook {
             Hook::Accept | Hook::Accept4 => Action::Open,
             Hook::Close | Hook::SyscallClose | Hook::SslFree => Action::Close,
             Hook::Exec | Hook::Fork | Hook::Exit => Action::Process,
+            Hook::TritonRequestNew
+            | Hook::TritonRequestSetId
+            | Hook::TritonRequestSetCorrelationId
+            | Hook::TritonInferAsync
+            | Hook::TritonRequestCancel
+            | Hook::TritonRequestDelete
+            | Hook::TritonExecute
+            | Hook::TritonFactoryNew
+            | Hook::TritonResponseNew
+            | Hook::TritonResponseNewFromFactory
+            | Hook::TritonResponseSend
+            | Hook::TritonFactorySendFlags
+            | Hook::TritonRequestRelease
+            | Hook::TritonReportStatistics => Action::Call,
         }
     }
 
@@ -150,6 +208,13 @@ impl Hook {
     #[must_use]
     pub const fn is_tls(self) -> bool {
         matches!(self, Hook::SslRead | Hook::SslReadEx | Hook::SslWrite | Hook::SslWriteEx | Hook::SslFree)
+    }
+
+    /// Whether it is a call of a library's interface, and its record's payload is [`Header::position`] words of 8 bytes,
+    /// then text: see [`Action::Call`].
+    #[must_use]
+    pub const fn is_call(self) -> bool {
+        matches!(self.action(), Action::Call)
     }
 
     /// Whether the connection is a message socket (`void *socket` of ZeroMQ) and each call moves one frame.
@@ -167,7 +232,7 @@ pub struct ConnId {
     pub id: u64,
     /// Thread group (the process).
     pub tgid: u32,
-    /// 0 for a socket, 1 for TLS, 2 for messages: a small pointer must not meet a descriptor.
+    /// 0 for a socket, 1 for TLS, 2 for messages, 3 for calls: a small pointer must not meet a descriptor.
     pub layer: u32,
 }
 

@@ -29,6 +29,8 @@ pub enum Layer {
     Tls,
     /// Inside the message library (ZeroMQ), one call for each frame; the id is its socket's `void *`.
     Message,
+    /// At a library's interface; the id is the object that the call is about.
+    Call,
 }
 
 impl Layer {
@@ -39,6 +41,8 @@ impl Layer {
             Layer::Tls
         } else if hook.is_message() {
             Layer::Message
+        } else if hook.is_call() {
+            Layer::Call
         } else {
             Layer::Socket
         }
@@ -99,6 +103,8 @@ pub enum EventKind {
         /// Another frame of the same message follows.
         more: bool,
     },
+    /// A function of a library's interface was called, on [`Layer::Call`]: `conn.id` is the object that it is about.
+    Call(Call),
     /// A read returned 0: the peer will send no more.
     Eof,
     /// A call failed; `errno` is positive. EAGAIN never gets this far.
@@ -108,6 +114,18 @@ pub enum EventKind {
         /// Positive errno, 1 where the library hides it.
         errno: u32,
     },
+}
+
+/// A call of a library's interface. What its words and text are is the hook's own: see the programs in
+/// `agent-ebpf/src/span.rs` and the engine that asked for the hook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The calling thread.
+    pub thread: u32,
+    /// Arguments and what they point to, 8 bytes each.
+    pub words: Vec<u64>,
+    /// One text argument, without its NUL and up to a bound; empty where there is none.
+    pub text: Vec<u8>,
 }
 
 /// A run of copied bytes of one call.
@@ -169,8 +187,15 @@ impl Event {
             Action::Write => data(Direction::Write)?,
             Action::Open => EventKind::Opened,
             Action::Close => EventKind::Closed,
+            Action::Call => EventKind::Call(call(&header, payload)?),
             Action::Process => return None,
         };
         Some(Event { time: Nanos(header.time_ns), conn, hook, midway: header.flags & FLAG_MIDWAY != 0, kind })
     }
+}
+
+fn call(header: &Header, payload: &[u8]) -> Option<Call> {
+    let (words, text) = payload.split_at_checked(usize::try_from(header.position).ok()?.checked_mul(8)?)?;
+    let words = words.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect();
+    Some(Call { thread: header.tid, words, text: text.to_vec() })
 }

@@ -54,6 +54,7 @@ impl Connection {
                 Some(tap) => State::Messages(Box::new(Socket::new(tap))),
                 None => State::Unwatched,
             },
+            Layer::Call => State::Unwatched,
             Layer::Socket | Layer::Tls => State::Opening(Opening::new(event.midway)),
         };
         Connection { key: event.conn, server: server.clone(), last_seen: event.time, state }
@@ -100,7 +101,7 @@ impl Connection {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
             (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
-            (EventKind::Frame { .. }, _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
+            (EventKind::Frame { .. } | EventKind::Call(_), _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
             (_, State::Http(http)) => http.step(event, &self.server, group, out),
             (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };

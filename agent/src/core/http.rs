@@ -111,7 +111,11 @@ impl HttpConnection {
             EventKind::Data(segment) => return self.data(time, event.conn, segment, server, group, out),
             EventKind::Eof => self.note_left(time),
             EventKind::Failed { errno, .. } if CLIENT_GONE.contains(errno) => self.note_left(time),
-            EventKind::Failed { .. } | EventKind::Opened | EventKind::Closed | EventKind::Frame { .. } => {}
+            EventKind::Failed { .. }
+            | EventKind::Opened
+            | EventKind::Closed
+            | EventKind::Frame { .. }
+            | EventKind::Call(_) => {}
         }
         Fate::Lives
     }
@@ -162,7 +166,7 @@ impl HttpConnection {
         let (ending, end) = match (self.client_left, self.layer) {
             (Some(left), _) => (Ending::ClientLeft, left),
             (None, Layer::Tls) => (Ending::ClientLeft, time),
-            (None, Layer::Socket | Layer::Message) => (Ending::ServerClosed, time),
+            (None, Layer::Socket | Layer::Message | Layer::Call) => (Ending::ServerClosed, time),
         };
         self.end_all(end, ending, &mut issues, out);
         out.extend(issues.into_iter().map(Output::Issue));

@@ -82,5 +82,6 @@ fn layer(layer: Layer) -> u32 {
         Layer::Socket => 0,
         Layer::Tls => 1,
         Layer::Message => 2,
+        Layer::Call => 3,
     }
 }

@@ -205,6 +205,8 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
         (Layer::Tls, Wants::ArgumentsOnly) => ("tls_free", None),
         (Layer::Message, Wants::ArgumentsAndResult) => ("message_enter", Some("message_return")),
         (Layer::Message, Wants::ArgumentsOnly) => ("message_send", None),
+        (Layer::Call, Wants::ArgumentsAndResult) => ("span_enter", Some("span_return")),
+        (Layer::Call, Wants::ArgumentsOnly) => ("span_call", None),
     };
     match placement {
         Placement::BehindSyscall { sites } => sites.iter().map(|site| at("socket_whole", *site)).collect(),

@@ -5,7 +5,7 @@
 
 use crate::core::{Input, ProcessChange};
 use crate::engine::Role;
-use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use crate::event::{Call, ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use inferscope_ebpf::Hook;
 
 use super::{Header, Text};
@@ -92,7 +92,7 @@ pub(super) mod wire {
         pub hook: u32,
         #[prost(bool, tag = "7")]
         pub midway: bool,
-        #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12, 13")]
+        #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12, 13, 14")]
         pub kind: Option<Kind>,
     }
 
@@ -110,6 +110,18 @@ pub(super) mod wire {
         Failed(Failed),
         #[prost(message, tag = "13")]
         Frame(Frame),
+        #[prost(message, tag = "14")]
+        Call(Call),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Call {
+        #[prost(uint32, tag = "1")]
+        pub thread: u32,
+        #[prost(uint64, repeated, tag = "2")]
+        pub words: Vec<u64>,
+        #[prost(bytes = "vec", tag = "3")]
+        pub text: Vec<u8>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -204,6 +216,7 @@ fn from_event(event: Event) -> wire::Event {
         EventKind::Eof => wire::Kind::Eof(()),
         EventKind::Data(segment) => wire::Kind::Data(from_segment(segment)),
         EventKind::Frame { segment, more } => wire::Kind::Frame(wire::Frame { segment: from_segment(segment), more }),
+        EventKind::Call(Call { thread, words, text }) => wire::Kind::Call(wire::Call { thread, words, text }),
         EventKind::Failed { direction, errno } => {
             wire::Kind::Failed(wire::Failed { write: is_write(direction), errno })
         }
@@ -228,6 +241,7 @@ fn to_event(event: wire::Event) -> Option<Event> {
         wire::Kind::Eof(()) => EventKind::Eof,
         wire::Kind::Data(segment) => EventKind::Data(to_segment(segment)),
         wire::Kind::Frame(wire::Frame { segment, more }) => EventKind::Frame { segment: to_segment(segment), more },
+        wire::Kind::Call(wire::Call { thread, words, text }) => EventKind::Call(Call { thread, words, text }),
         wire::Kind::Failed(wire::Failed { write, errno }) => EventKind::Failed { direction: direction(write), errno },
     };
     let hook = Hook::from_id(u16::try_from(hook).ok()?)?;

@@ -66,6 +66,23 @@ impl Contract {
             Hook::SslFree => Contract::library(Wants::ArgumentsOnly, &[Word]),
             Hook::ZmqMsgSend => Contract::library(Wants::ArgumentsOnly, &[Word, Word, Int]),
             Hook::ZmqMsgRecv => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Int]),
+            // (TRITONSERVER_InferenceRequest **, server, model name, version), and three that make an object likewise.
+            Hook::TritonRequestNew => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word, Word]),
+            Hook::TritonFactoryNew | Hook::TritonResponseNew | Hook::TritonResponseNewFromFactory => {
+                Contract::library(Wants::ArgumentsAndResult, &[Word, Word])
+            }
+            Hook::TritonInferAsync => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word]),
+            Hook::TritonRequestSetId
+            | Hook::TritonRequestSetCorrelationId
+            | Hook::TritonFactorySendFlags
+            | Hook::TritonRequestRelease => Contract::library(Wants::ArgumentsOnly, &[Word, Word]),
+            Hook::TritonRequestCancel | Hook::TritonRequestDelete => Contract::library(Wants::ArgumentsOnly, &[Word]),
+            Hook::TritonExecute | Hook::TritonResponseSend => {
+                Contract::library(Wants::ArgumentsOnly, &[Word, Word, Word])
+            }
+            Hook::TritonReportStatistics => {
+                Contract::library(Wants::ArgumentsOnly, &[Word, Word, Word, Word, Word, Word])
+            }
             Hook::Exec | Hook::Fork | Hook::Exit => return None,
         })
     }

@@ -89,7 +89,8 @@ impl Redactor {
                 let kind = EventKind::Frame { segment, more: *more };
                 return Input::Kernel(Event { kind, ..*event });
             }
-            EventKind::Eof | EventKind::Failed { .. } => {}
+            // Names of models and ids of requests, no text.
+            EventKind::Call(_) | EventKind::Eof | EventKind::Failed { .. } => {}
         }
         input.clone()
     }

@@ -4,6 +4,8 @@
 //! [`Header::parse`], which fails instead of panicking when bytes are short or unknown.
 #![no_std]
 
+pub mod signature;
+
 /// One hook: what was called. The number is its index in the counters and its id in records.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -325,6 +327,8 @@ pub const HEADER_BYTES: usize = 64;
 /// Payload bytes of the record sizes. Ring-buffer reservations have constant sizes because a uprobe may be preempted,
 /// which makes per-CPU scratch space unsafe.
 pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
+/// Of a call of a library's interface without text; otherwise as [`SMALL_PAYLOAD`].
+pub const TINY_PAYLOAD: usize = 128 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
 pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
@@ -451,6 +455,9 @@ impl Cookie {
     /// The cookie of a hook.
     #[must_use]
     pub const fn of(hook: Hook) -> Cookie {
+        if let Some(signature) = signature::Signature::of(hook) {
+            return Cookie(hook as u64 | signature.packed());
+        }
         let shape = match hook {
             Hook::Readv | Hook::Writev => Shape::Vectors,
             Hook::Recvmsg | Hook::Sendmsg => Shape::Message,

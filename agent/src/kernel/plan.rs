@@ -6,6 +6,7 @@ use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placeme
 use crate::engine::{Library, Target};
 use crate::event::{Layer, Tgid};
 use crate::status::{self, HookState};
+use inferscope_ebpf::signature::{Kind, Signature};
 use inferscope_ebpf::{Action, Cookie, Hook};
 use std::collections::BTreeSet;
 use std::fs;
@@ -205,8 +206,7 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
         (Layer::Tls, Wants::ArgumentsOnly) => ("tls_free", None),
         (Layer::Message, Wants::ArgumentsAndResult) => ("message_enter", Some("message_return")),
         (Layer::Message, Wants::ArgumentsOnly) => ("message_send", None),
-        (Layer::Call, Wants::ArgumentsAndResult) => ("span_enter", Some("span_return")),
-        (Layer::Call, Wants::ArgumentsOnly) => ("span_call", None),
+        (Layer::Call, _) => span_programs(Signature::of(hook)?.kind),
     };
     match placement {
         Placement::BehindSyscall { sites } => sites.iter().map(|site| at("socket_whole", *site)).collect(),
@@ -217,6 +217,18 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
         }
         Placement::EmulatedEntry { enter: site } => entry(at, enter, leave, *site),
         Placement::Entry => entry(at, enter, leave, address),
+    }
+}
+
+/// Entry and return.
+const fn span_programs(kind: Kind) -> (&'static str, Option<&'static str>) {
+    match kind {
+        Kind::Told => ("span_call", None),
+        Kind::Makes => ("span_enter", Some("span_made")),
+        Kind::Tried => ("span_try", Some("span_refused")),
+        Kind::Lists => ("span_list", None),
+        Kind::Made => ("span_make", None),
+        Kind::Sent => ("span_send", None),
     }
 }
 

@@ -12,6 +12,13 @@ pub const TEXT_BYTES: u32 = 256;
 /// Objects copied of a list.
 pub const MAX_LISTED: u64 = 128;
 
+/// An error is said as one more than its code, the first four bytes that it points to; this says that there is none.
+pub const NO_ERROR: u64 = 0;
+/// And this that its code could not be read, or is none.
+pub const UNREADABLE_ERROR: u64 = u64::MAX;
+/// Codes that errors have are below this.
+pub const ERROR_CODES: u32 = 8;
+
 /// Which programs see the calls of a function, and when they speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -19,13 +26,14 @@ pub enum Kind {
     Told,
     /// At its return, where the result is 0: it stores the object at its first argument.
     Makes,
-    /// At its entry, and at its return where the result is not 0: then with the result as a last word.
+    /// At its entry, and at its return where the result is an error: then with it as a last word, see [`NO_ERROR`].
     Tried,
     /// At its entry: `(object, list, count)`; the words are the count and the listed objects.
     Lists,
     /// Not at all: `(where to store the object, its maker)` is remembered for [`Kind::Sent`].
     Made,
-    /// At its entry, with the maker as a last word where the thread's last [`Kind::Made`] stored exactly this object.
+    /// At its entry: the last word is an error, see [`NO_ERROR`]; behind it comes the maker where the thread's last
+    /// [`Kind::Made`] stored exactly this object.
     Sent,
 }
 
@@ -83,10 +91,11 @@ impl Signature {
             // (request **, server, model name, version)
             Hook::TritonRequestNew => Signature::new(Makes, 0, &[Whole(1), Whole(3)], Some(2)),
             Hook::TritonRequestSetId => Signature::new(Told, 0, &[], Some(1)),
-            Hook::TritonRequestSetCorrelationId => Signature::new(Told, 0, &[Whole(1)], None),
             // (server, request, trace)
             Hook::TritonInferAsync => Signature::new(Tried, 1, &[Whole(0)], None),
-            Hook::TritonRequestCancel | Hook::TritonRequestDelete => Signature::new(Told, 0, &[], None),
+            Hook::TritonRequestCancel | Hook::TritonRequestDelete | Hook::TritonInstanceFinalize => {
+                Signature::new(Told, 0, &[], None)
+            }
             // (instance, request **, count)
             Hook::TritonExecute => Signature::new(Lists, 0, &[], None),
             // (factory **, request), (response **, request)
@@ -95,8 +104,8 @@ impl Signature {
             Hook::TritonResponseNewFromFactory => Signature::new(Made, 0, &[], None),
             // (response, flags, error)
             Hook::TritonResponseSend => Signature::new(Sent, 0, &[Int(1), Whole(2)], None),
-            // (factory, flags), (request, flags)
-            Hook::TritonFactorySendFlags | Hook::TritonRequestRelease => Signature::new(Told, 0, &[Int(1)], None),
+            // (factory, flags)
+            Hook::TritonFactorySendFlags => Signature::new(Told, 0, &[Int(1)], None),
             // (instance, request, success, four times)
             Hook::TritonReportStatistics => {
                 Signature::new(Told, 1, &[Whole(0), Bool(2), Whole(3), Whole(4), Whole(5), Whole(SEVENTH)], None)

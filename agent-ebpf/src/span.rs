@@ -1,8 +1,8 @@
 //! Calls of a library's interface that say what becomes of a request: who, when, which objects, a name.
 //!
 //! Which arguments a record carries is in the attach cookie ([`inferscope_ebpf::signature`]); these programs differ only in
-//! when they speak. They read arguments, what an out-pointer holds, a list of pointers and text, never an object itself:
-//! the objects are the library's own affair.
+//! when they speak. They read arguments, what an out-pointer holds, a list of pointers, text, and of an error its code;
+//! never another object itself: those are the library's own affair.
 //!
 //! A streamed response is made and sent: two calls, and the maker (which knows the request) is known only to the first,
 //! the response only to the second and to the first's out-pointer, once it has returned. A return probe there would be a
@@ -22,7 +22,7 @@ use aya_ebpf::{
 };
 use inferscope_ebpf::{
     Cookie, Header,
-    signature::{MAX_WORDS, Packed},
+    signature::{ERROR_CODES, MAX_WORDS, NO_ERROR, Packed, UNREADABLE_ERROR},
 };
 
 /// Arguments by their place. A power of two, so that a place of three bits is always inside.
@@ -76,8 +76,8 @@ pub fn span_try(ctx: ProbeContext) -> u32 {
 #[uretprobe]
 pub fn span_refused(ctx: RetProbeContext) -> u32 {
     let Some(call) = call::recall(sys::cookie(&ctx).hook() as u64) else { return 0 };
-    let error = ctx.ret::<u64>();
-    if error == 0 {
+    let error = reason(ctx.ret::<u64>());
+    if error == NO_ERROR {
         return 0;
     }
     let [first, second, third, fourth] = call.arguments;
@@ -113,12 +113,27 @@ pub fn span_send(ctx: ProbeContext) -> u32 {
     emit::hit(cookie.hook());
     let arguments = arguments(&ctx, Packed(cookie.0));
     let object = object(cookie, &arguments);
-    let (words, count) = words(cookie, &arguments);
+    let (mut words, count) = words(cookie, &arguments);
+    if let Some(error) = words.get_mut(sys::bound::<{ MAX_WORDS as u64 }>(count.wrapping_sub(1)) as usize) {
+        *error = reason(*error);
+    }
     match maker_of(object) {
         Some(maker) => say_with(cookie, object, words, count, maker),
         None => emit::words(&header(cookie, object, count), &words),
     }
     0
+}
+
+/// What an error pointer says.
+#[inline(always)]
+fn reason(error: u64) -> u64 {
+    if error == 0 {
+        return NO_ERROR;
+    }
+    match sys::read_user::<u32>(error) {
+        Some(code) if code < ERROR_CODES => code as u64 + 1,
+        _ => UNREADABLE_ERROR,
+    }
 }
 
 #[inline(always)]

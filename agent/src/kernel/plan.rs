@@ -113,6 +113,8 @@ pub fn belongs(file: &MappedFile, library: Library) -> bool {
         }
         Library::OpenSsl => name.starts_with("libssl") && name.contains(".so"),
         Library::ZeroMq => name.starts_with("libzmq") && name.contains(".so"),
+        Library::Triton => name.starts_with("libtritonserver") && name.contains(".so"),
+        Library::TritonBackend => name.starts_with("libtriton_") && name.contains(".so"),
     }
 }
 
@@ -125,7 +127,7 @@ pub fn candidates(tgid: Tgid, files: &BTreeSet<MappedFile>, library: Library) ->
     };
     let named = files.iter().filter(|file| belongs(file, library));
     match library {
-        Library::Libc | Library::ZeroMq => named.cloned().collect(),
+        Library::Libc | Library::ZeroMq | Library::Triton | Library::TritonBackend => named.cloned().collect(),
         Library::OpenSsl => named.chain(executable()).cloned().collect(),
     }
 }
@@ -270,6 +272,12 @@ mod tests {
         }
         assert!(belongs(&file("/x/pyzmq.libs/libzmq-2f02442c.so.5.2.5"), Library::ZeroMq));
         assert!(!belongs(&file("/x/zmq/_zmq.abi3.so"), Library::ZeroMq));
+        for name in ["libtritonserver.so", "libtritonserver-717102f0.so", "libtritonserver.so.2 (deleted)"] {
+            assert!(belongs(&file(&format!("/x/{name}")), Library::Triton), "{name}");
+            assert!(!belongs(&file(&format!("/x/{name}")), Library::TritonBackend), "{name}");
+        }
+        assert!(belongs(&file("/opt/tritonserver/backends/python/libtriton_python.so"), Library::TritonBackend));
+        assert!(!belongs(&file("/x/triton/_C/libtriton.so"), Library::TritonBackend), "OpenAI's compiler");
     }
 
     #[test]

@@ -75,13 +75,13 @@ impl Contract {
                 Contract::library(Wants::ArgumentsAndResult, &[Word, Word])
             }
             Hook::TritonInferAsync => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word]),
-            Hook::TritonRequestSetId | Hook::TritonRequestSetCorrelationId | Hook::TritonResponseNewFromFactory => {
+            Hook::TritonRequestSetId | Hook::TritonResponseNewFromFactory => {
                 Contract::library(Wants::ArgumentsOnly, &[Word, Word])
             }
-            Hook::TritonFactorySendFlags | Hook::TritonRequestRelease => {
-                Contract::library(Wants::ArgumentsOnly, &[Word, Int])
+            Hook::TritonFactorySendFlags => Contract::library(Wants::ArgumentsOnly, &[Word, Int]),
+            Hook::TritonRequestCancel | Hook::TritonRequestDelete | Hook::TritonInstanceFinalize => {
+                Contract::library(Wants::ArgumentsOnly, &[Word])
             }
-            Hook::TritonRequestCancel | Hook::TritonRequestDelete => Contract::library(Wants::ArgumentsOnly, &[Word]),
             Hook::TritonExecute => Contract::library(Wants::ArgumentsOnly, &[Word, Word, Int]),
             Hook::TritonResponseSend => Contract::library(Wants::ArgumentsOnly, &[Word, Int, Word]),
             // The seventh lies on the stack on x86-64.

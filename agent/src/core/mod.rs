@@ -22,7 +22,6 @@ mod edges;
 mod group;
 mod http;
 mod inferences;
-mod instances;
 mod messages;
 mod opening;
 mod tap;

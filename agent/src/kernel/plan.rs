@@ -15,12 +15,19 @@ use std::path::{Path, PathBuf};
 /// A file that a process maps as code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappedFile {
-    /// Device and inode: the same library in two containers is one file, and a replaced library another.
-    pub device: String,
-    /// See [`MappedFile::device`].
-    pub inode: u64,
-    /// Path inside the process's own root.
+    /// Which.
+    pub id: FileId,
+    /// Path inside the process's own root. It changes when the file is deleted, the file does not.
     pub path: String,
+}
+
+/// Device and inode: the same library in two containers is one file, and a replaced library another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// As /proc/PID/maps writes it.
+    pub device: String,
+    /// On that device.
+    pub inode: u64,
 }
 
 /// A function of a mapped file with its probes.
@@ -97,7 +104,7 @@ fn mapped_file(line: &str) -> Option<MappedFile> {
     let (_, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
     let (device, inode, path) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.trim_start());
     let file = permissions.contains('x') && inode != 0 && path.starts_with('/');
-    file.then(|| MappedFile { device: device.to_owned(), inode, path: path.to_owned() })
+    file.then(|| MappedFile { id: FileId { device: device.to_owned(), inode }, path: path.to_owned() })
 }
 
 /// Whether a mapped file can hold a library's functions.
@@ -145,9 +152,20 @@ pub fn open_path(tgid: Tgid, file: &MappedFile) -> PathBuf {
     PathBuf::from(format!("{proc}/root{}", file.path))
 }
 
+/// Whether a file that a process does not map now still lies where it lay, so that it may be mapped again.
+#[must_use]
+pub fn is_in_place(tgid: Tgid, file: &MappedFile) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(open_path(tgid, file)).is_ok_and(|metadata| metadata.ino() == file.id.inode)
+}
+
 fn mapping_of(tgid: Tgid, file: &MappedFile) -> Option<String> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", tgid.0)).ok()?;
-    maps.lines().find(|line| mapped_file(line).as_ref() == Some(file))?.split(' ').next().map(str::to_owned)
+    maps.lines()
+        .find(|line| mapped_file(line).is_some_and(|mapped| mapped.id == file.id))?
+        .split(' ')
+        .next()
+        .map(str::to_owned)
 }
 
 /// Plans the probes of one file for the hooks of one target. Functions that the file lacks are left out.
@@ -252,7 +270,8 @@ mod tests {
     #[test]
     fn only_executable_file_mappings_count() {
         let file = mapped_file("7f0-7f1 r-xp 00026000 fe:00 132 /usr/lib/libc.so.6").unwrap();
-        assert_eq!((file.device.as_str(), file.inode, file.path.as_str()), ("fe:00", 132, "/usr/lib/libc.so.6"));
+        let id = FileId { device: "fe:00".to_owned(), inode: 132 };
+        assert_eq!((file.id, file.path.as_str()), (id, "/usr/lib/libc.so.6"));
         assert!(mapped_file("7f0-7f1 rw-p 00026000 fe:00 132 /usr/lib/libc.so.6").is_none());
         assert!(mapped_file("7f0-7f1 r-xp 00000000 00:00 0 [vdso]").is_none());
         assert_eq!(mapped_file("7-8 r-xp 0 fe:00 9                  /a b (deleted)").unwrap().path, "/a b (deleted)");
@@ -260,7 +279,7 @@ mod tests {
 
     #[test]
     fn libraries_are_matched_by_name_pattern() {
-        let file = |path: &str| MappedFile { device: String::new(), inode: 1, path: path.to_owned() };
+        let file = |path: &str| MappedFile { id: FileId { device: String::new(), inode: 1 }, path: path.to_owned() };
         for name in ["libc.so.6", "libc-2.31.so", "ld-musl-x86_64.so.1", "libc.so.6 (deleted)"] {
             assert!(belongs(&file(&format!("/lib/{name}")), Library::Libc), "{name}");
         }

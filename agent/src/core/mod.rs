@@ -15,6 +15,7 @@ pub use group::{Finished, Iterated, Standing};
 use inferences::Inferences;
 pub use inferences::{Executed, Pending, Work};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 mod connection;
@@ -290,15 +291,16 @@ impl Core {
     /// A function of a server's library was called.
     fn call(&mut self, event: &Event, call: &Call, out: &mut Vec<Output>) {
         let tgid = event.conn.tgid;
-        let Some(server) = self.servers.get(&tgid) else { return };
-        if !self.inferences.contains_key(&tgid) {
-            let Some(reader) = server.engine.calls() else { return };
-            self.inferences.insert(tgid, Inferences::new(server.origin.clone(), reader));
-        }
         let tapped = self.is_tapped_inside(tgid);
-        if let Some(inferences) = self.inferences.get_mut(&tgid) {
-            inferences.call(event.time, event.hook, event.conn.id, call, tapped, out);
-        }
+        let Some(server) = self.servers.get(&tgid) else { return };
+        let inferences = match self.inferences.entry(tgid) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(reader) = server.engine.calls() else { return };
+                place.insert(Inferences::new(server.origin.clone(), reader))
+            }
+        };
+        inferences.call(event.time, event.hook, event.conn.id, call, tapped, out);
     }
 
     /// Whether an engine inside this process's server tells of its own work.

@@ -47,6 +47,10 @@ pub enum Issue {
     EngineMessageTruncated,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// Bytes that are no HTTP/2 frame where one should begin.
+    Http2Malformed,
+    /// A block of HTTP/2 header fields that can't be read, or longer than the bound.
+    HpackMalformed,
 }
 
 impl Issue {
@@ -73,6 +77,8 @@ impl Issue {
         Issue::EngineMessageMalformed,
         Issue::EngineMessageTruncated,
         Issue::ZmtpMalformed,
+        Issue::Http2Malformed,
+        Issue::HpackMalformed,
     ];
 
     /// Label value.
@@ -100,6 +106,8 @@ impl Issue {
             Issue::EngineMessageMalformed => "engine_message_malformed",
             Issue::EngineMessageTruncated => "engine_message_truncated",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::Http2Malformed => "http2_malformed",
+            Issue::HpackMalformed => "hpack_malformed",
         }
     }
 }

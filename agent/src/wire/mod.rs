@@ -7,6 +7,7 @@
 use crate::event::Nanos;
 use crate::issue::Issue;
 
+pub mod hpack;
 pub mod http1;
 pub mod json;
 pub mod msgpack;

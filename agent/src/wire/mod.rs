@@ -9,6 +9,7 @@ use crate::issue::Issue;
 
 pub mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod json;
 pub mod msgpack;
 mod scan;

@@ -12,10 +12,11 @@ use inferscope_ebpf::Hook;
 
 pub mod openai;
 pub mod report;
+pub mod triton;
 pub mod vllm;
 
 /// Every engine that this build knows, in the order in which they are asked.
-pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm];
+pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &triton::Triton];
 
 /// The engine of a name (label value and configuration key).
 #[must_use]
@@ -111,6 +112,19 @@ pub enum Library {
     OpenSsl,
     /// Any mapped `libzmq*.so*`.
     ZeroMq,
+    /// Any mapped `libtritonserver*.so*`.
+    Triton,
+    /// Any mapped `libtriton_*.so*`: each carries one backend. They come and go with the models that need them.
+    TritonBackend,
+}
+
+impl Library {
+    /// Whether a server maps such a library while it serves, and has work for it at once: then new threads and children are
+    /// a reason to look for it.
+    #[must_use]
+    pub const fn comes_and_goes(self) -> bool {
+        matches!(self, Library::TritonBackend)
+    }
 }
 
 /// Socket and TLS hooks that every HTTP server needs.
@@ -144,6 +158,28 @@ pub const TLS: Target = Target {
 
 /// ZeroMQ's message calls.
 pub const MESSAGES: Target = Target { library: Library::ZeroMq, hooks: &[Hook::ZmqMsgSend, Hook::ZmqMsgRecv] };
+
+/// Triton's C API: what becomes of a request, whichever way it came.
+pub const TRITON_SERVER: Target = Target {
+    library: Library::Triton,
+    hooks: &[
+        Hook::TritonRequestNew,
+        Hook::TritonRequestSetId,
+        Hook::TritonInferAsync,
+        Hook::TritonRequestCancel,
+        Hook::TritonRequestDelete,
+        Hook::TritonFactoryNew,
+        Hook::TritonResponseNew,
+        Hook::TritonResponseNewFromFactory,
+        Hook::TritonResponseSend,
+        Hook::TritonFactorySendFlags,
+        Hook::TritonReportStatistics,
+    ],
+};
+
+/// What Triton calls in its backends.
+pub const TRITON_BACKEND: Target =
+    Target { library: Library::TritonBackend, hooks: &[Hook::TritonExecute, Hook::TritonInstanceFinalize] };
 
 /// What one message means for the request. A closed vocabulary: an engine that needs more grows it for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -102,6 +102,8 @@ pub enum Message<'a> {
     Elided(Side, u64),
     /// One event of a streamed response (`text/event-stream`).
     Event(Event<'a>),
+    /// A piece of gRPC's framing of a body.
+    Rpc(Side, grpc::Item<'a>),
     /// The message is complete.
     End(Side),
 }

@@ -173,6 +173,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             engine: engine.to_owned(),
             service: service.clone(),
             root: server.root,
+            inside: server.inside,
             role: server.matched.role,
             model: server.matched.model.clone().unwrap_or_default(),
         });

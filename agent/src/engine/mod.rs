@@ -10,6 +10,7 @@ use crate::issue::Issue;
 use crate::wire::{Message, RequestHead};
 use inferscope_ebpf::Hook;
 
+pub mod inference;
 pub mod kserve;
 pub mod openai;
 pub mod report;
@@ -47,6 +48,11 @@ pub trait Engine: Sync {
     /// A reader of what the server's processes tell each other, one for each message socket; `None` where this kind of
     /// server has no such messages.
     fn messages(&self) -> Option<Box<dyn report::Messages>> {
+        None
+    }
+
+    /// A reader of the calls of the server's library, one for each process; `None` where none are hooked.
+    fn calls(&self) -> Option<Box<dyn inference::Calls>> {
         None
     }
 

@@ -45,6 +45,9 @@ pub struct Server {
     pub service: String,
     /// The process at the top of its server: itself, or the furthest ancestor that is of the same engine.
     pub root: Tgid,
+    /// The process at the top of the server of another engine that all this runs inside, if it does: Triton's, of an
+    /// engine that one of its backends started.
+    pub inside: Option<Tgid>,
     /// The operator named it: it must work.
     pub named: bool,
 }
@@ -194,7 +197,8 @@ impl Discovery {
         let Some(verdict) = verdict else { return true };
         let Verdict { engine, matched, service, named } = verdict;
         let root = root(&process, engine);
-        let server = Server { process, start, engine, matched, service, root, named };
+        let inside = inside(&process, engine, &self.enabled);
+        let server = Server { process, start, engine, matched, service, root, inside, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
         false
@@ -202,11 +206,19 @@ impl Discovery {
 }
 
 fn root(process: &Process, engine: &dyn Engine) -> Tgid {
-    let of_engine = |ancestor: &&Ancestor| {
-        let Ancestor { tgid, comm, argv } = (*ancestor).clone();
-        engine.matches(&Process { tgid, comm, argv, ..Process::default() }).is_some()
-    };
+    let of_engine = |ancestor: &&Ancestor| is_of(ancestor, engine);
     process.ancestors.iter().rfind(of_engine).map_or(process.tgid, |ancestor| ancestor.tgid)
+}
+
+fn inside(process: &Process, engine: &dyn Engine, enabled: &[&'static dyn Engine]) -> Option<Tgid> {
+    let others = enabled.iter().filter(|other| other.name() != engine.name());
+    let of_others = |ancestor: &&Ancestor| others.clone().any(|other| is_of(ancestor, *other));
+    process.ancestors.iter().rfind(of_others).map(|ancestor| ancestor.tgid)
+}
+
+fn is_of(ancestor: &Ancestor, engine: &dyn Engine) -> bool {
+    let Ancestor { tgid, comm, argv } = ancestor.clone();
+    engine.matches(&Process { tgid, comm, argv, ..Process::default() }).is_some()
 }
 
 /// Whose a process is.

@@ -67,6 +67,41 @@ impl StandingOf {
     }
 }
 
+/// A model as requests ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfModel {
+    #[prometheus(flatten)]
+    pub server: Server,
+    /// Absent where the request left it to the server.
+    pub version: Option<u64>,
+}
+
+/// Inferences: the widest set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Answered {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub status: &'static str,
+    /// Absent where nothing failed.
+    pub reason: Option<&'static str>,
+}
+
+/// A stage of executions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Staged {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub stage: &'static str,
+}
+
+/// An instance of a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfInstance {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub instance: u32,
+}
+
 /// A quantity that a server states too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct OfQuantity {
@@ -173,6 +208,30 @@ impl OfServer for OfScheduler {
 }
 
 impl OfServer for StandingOf {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for OfModel {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for Answered {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Staged {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for OfInstance {
     fn server(&self) -> &Server {
         &self.server
     }

@@ -8,9 +8,11 @@ use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
 use std::sync::Arc;
 
+pub mod inference;
 mod record;
 mod sequence;
 
+pub use inference::Inference;
 pub use sequence::{Added, Sequence};
 
 /// How much of a request was seen. Only complete records feed latency histograms; all feed the request counter.
@@ -49,6 +51,8 @@ pub enum Status {
     Error,
     /// The client went away first.
     Cancelled,
+    /// The server did not take it.
+    Rejected,
     /// The end was not seen: see [`Quality`].
     Unknown,
 }
@@ -61,6 +65,7 @@ impl Status {
             Status::Ok => "ok",
             Status::Error => "error",
             Status::Cancelled => "cancelled",
+            Status::Rejected => "rejected",
             Status::Unknown => "unknown",
         }
     }
@@ -332,4 +337,10 @@ impl Request {
             tapped: false,
         }
     }
+}
+
+/// Microseconds, to the nanosecond.
+#[allow(clippy::cast_precision_loss)] // exact for 104 days
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1000.0
 }

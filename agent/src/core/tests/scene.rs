@@ -104,6 +104,7 @@ pub fn started() -> Input {
         engine: "vllm".into(),
         service: "vllm:8000".into(),
         root: SERVER,
+        inside: None,
         role: Role::Frontend,
         model: String::new(),
     })

@@ -83,8 +83,8 @@ impl Scene {
 
     fn started(&mut self, at: u64, tgid: Tgid, role: Role) {
         let (engine, service, model) = ("vllm".into(), "vllm:8000".into(), String::new());
-        let time = Nanos(at * 1_000_000);
-        self.step(Input::Process(ProcessChange::Started { time, tgid, engine, service, root: SERVER, role, model }));
+        let (time, root, inside) = (Nanos(at * 1_000_000), SERVER, None);
+        self.step(Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }));
     }
 
     fn ended(&mut self, at: u64, tgid: Tgid) {

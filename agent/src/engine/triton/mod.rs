@@ -4,10 +4,12 @@
 //! the process itself. Any process that maps `libtritonserver` is such a server; the stubs of its Python backend are
 //! children that compute.
 
+mod calls;
+mod objects;
 #[cfg(test)]
 mod tests;
 
-use super::{Engine, Exchange, Match, Role, SOCKETS, TLS, TRITON_BACKEND, TRITON_SERVER, Target};
+use super::{Engine, Exchange, Match, Role, SOCKETS, TLS, TRITON_BACKEND, TRITON_SERVER, Target, inference};
 use crate::host::process::Process;
 use crate::wire::RequestHead;
 
@@ -62,6 +64,10 @@ impl Engine for Triton {
     /// Requests are seen at the C API; what travels over the sockets names them at most.
     fn open(&self, _: &RequestHead) -> Option<Box<dyn Exchange>> {
         None
+    }
+
+    fn calls(&self) -> Option<Box<dyn inference::Calls>> {
+        Some(Box::new(calls::Calls::default()))
     }
 }
 

@@ -1,0 +1,505 @@
+//! The inferences of one process, from the calls of its server's library: which are under way, and how each ends.
+//!
+//! An inference has ended when its last response was sent *and* its backend has reported on it, in whichever order, or when
+//! its request is deleted. Some never reach a backend: ensembles, answers from a cache, what expires in the queue. What
+//! became of those the calls do not say; it is taken from the ensemble's steps where it can only be one way, else unknown.
+//!
+//! Requests that the server makes inside itself are executed and are nobody's inferences.
+
+use super::Output;
+use super::instances::{Instances, Room};
+use crate::engine::inference::{Act, Calls, Fault, InstanceId, More, Outcome, RequestId, Stamps};
+use crate::event::{Call, Nanos};
+use crate::issue::Issue;
+use crate::request::inference::{Answer, Execution, Inference};
+use crate::request::{MAX_GAPS, Origin, Quality, Status};
+use inferscope_ebpf::Hook;
+use std::collections::BTreeMap;
+
+/// Inferences followed at once.
+const MAX_INFERENCES: usize = 65_536;
+/// Models of which something is remembered.
+const MAX_MODELS: usize = 4096;
+/// An inference is given up after so long without a sign of it.
+const STUCK: u64 = 3_600_000_000_000;
+
+/// One process's.
+pub(super) struct Inferences {
+    reader: Box<dyn Calls>,
+    state: State,
+}
+
+struct State {
+    origin: Origin,
+    under_way: BTreeMap<RequestId, Held>,
+    instances: Instances,
+    models: BTreeMap<String, Model>,
+    /// When a request that the server made inside itself was last executed, and when one last failed.
+    inner_executed: Option<Nanos>,
+    inner_failed: Option<Nanos>,
+    tapped: bool,
+}
+
+/// An inference under way.
+struct Held {
+    inference: Inference,
+    refused: Option<Fault>,
+    /// Responses, failed ones included.
+    sent: u64,
+    last: Last,
+    report: Report,
+    gaps_over_bound: bool,
+}
+
+/// The last response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Awaited,
+    /// It said itself that it was.
+    Sent,
+    /// It was said apart.
+    Told,
+}
+
+/// What its backend said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Report {
+    Awaited,
+    /// Before the last response, as of a decoupled model.
+    Early(Outcome),
+    /// Behind it.
+    Late(Outcome),
+}
+
+/// What was learned of a model.
+#[derive(Clone, Copy, Debug, Default)]
+struct Model {
+    /// Requests for it reach an instance: it is no ensemble.
+    executes: bool,
+    /// It may send any number of responses.
+    decoupled: bool,
+    /// Its backend reports behind the last response: how long an execution took says something.
+    waits: bool,
+}
+
+/// What an execution says to metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// Who works.
+    pub origin: Origin,
+    /// The model.
+    pub model: String,
+    /// Which of its instances.
+    pub instance: u32,
+    /// What is said.
+    pub work: Work,
+}
+
+/// One of two things that are known at different times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It begins, with so many requests.
+    Batch(u64),
+    /// It took so many nanoseconds.
+    Took(u64),
+}
+
+/// Requests that wait for their model, for a gauge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Whose.
+    pub origin: Origin,
+    /// The model: one that was seen to execute.
+    pub model: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl Inferences {
+    pub fn new(origin: Origin, reader: Box<dyn Calls>) -> Inferences {
+        let state = State {
+            origin,
+            under_way: BTreeMap::new(),
+            instances: Instances::default(),
+            models: BTreeMap::new(),
+            inner_executed: None,
+            inner_failed: None,
+            tapped: false,
+        };
+        Inferences { reader, state }
+    }
+
+    /// A call was seen. `tapped`: an engine inside the same server tells of its work itself.
+    pub fn call(&mut self, time: Nanos, hook: Hook, object: u64, call: &Call, tapped: bool, out: &mut Vec<Output>) {
+        let Inferences { reader, state } = self;
+        state.tapped = tapped;
+        let mut issues = Vec::new();
+        reader.call(hook, object, call, &mut issues, &mut |act| state.act(time, act, out));
+        out.extend(issues.into_iter().map(Output::Issue));
+    }
+
+    /// Time passed: gives up what nothing was heard of for long.
+    pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        let stuck = |held: &Held| now.since(held.inference.last_sign()) >= STUCK;
+        let stuck: Vec<_> = self.state.under_way.iter().filter(|(_, held)| stuck(held)).map(|(id, _)| *id).collect();
+        for id in stuck {
+            if let Some(held) = self.state.under_way.remove(&id) {
+                out.push(cut(held, now));
+            }
+        }
+    }
+
+    /// What is under way will not be seen to end.
+    pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
+        out.extend(std::mem::take(&mut self.state.under_way).into_values().map(|held| cut(held, time)));
+    }
+
+    /// Of each model that was seen to execute, how many requests wait for it.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
+        let executing = self.state.models.iter().filter(|(_, model)| model.executes);
+        waiting.extend(executing.map(|(name, _)| (name.as_str(), 0)));
+        for held in self.state.under_way.values().filter(|held| held.waits()) {
+            if let Some(count) = waiting.get_mut(held.inference.model.as_str()) {
+                *count = count.saturating_add(1);
+            }
+        }
+        waiting.into_iter().map(|(model, count)| Pending {
+            origin: self.state.origin.clone(),
+            model: model.to_owned(),
+            count,
+        })
+    }
+
+    /// Inferences under way of decoupled models.
+    pub fn generating(&self) -> impl Iterator<Item = &Inference> {
+        let of_decoupled =
+            |held: &&Held| self.state.models.get(&held.inference.model).is_some_and(|model| model.decoupled);
+        self.state.under_way.values().filter(of_decoupled).map(|held| &held.inference)
+    }
+}
+
+impl State {
+    fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
+        match act {
+            Act::Created { request, thread, model, version } => self.created(time, request, thread, model, version, out),
+            Act::Named { request, id } => self.with(request, |held| id.clone_into(&mut held.inference.id)),
+            Act::Submitted { request } => self.with(request, |held| held.inference.submitted = Some(time)),
+            Act::Refused { request, why } => self.with(request, |held| held.refused = Some(why)),
+            Act::Cancelled { request } => self.with(request, |held| {
+                if held.last == Last::Awaited {
+                    held.inference.cancelled.get_or_insert(time);
+                }
+            }),
+            Act::Executing { instance, batch, requests } => self.executing(time, instance, batch, requests, out),
+            Act::Responded { request, more, fault } => self.responded(time, request, more, fault, out),
+            Act::Finished { request } => {
+                self.with(request, |held| held.finished(time, Last::Told));
+                self.settle(request, out);
+            }
+            Act::Ended => {
+                let quality = Quality::JoinedMidway;
+                out.push(ended(Inference { quality, ..Inference::new(self.origin.clone(), 0, time) }));
+            }
+            Act::Computed { request, instance, outcome, stamps } => {
+                self.computed(time, request, instance, outcome, stamps, out);
+                self.settle(request, out);
+            }
+            Act::Deleted { request } => self.deleted(time, request, out),
+            Act::Unloaded { instance } => {
+                if let Some(model) = self.instances.remove(instance) {
+                    self.models.remove(&model);
+                }
+            }
+        }
+    }
+
+    fn with(&mut self, request: RequestId, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.under_way.get_mut(&request) {
+            change(held);
+        }
+    }
+
+    fn created(
+        &mut self,
+        time: Nanos,
+        request: RequestId,
+        thread: u32,
+        model: Option<&str>,
+        version: Option<u64>,
+        out: &mut Vec<Output>,
+    ) {
+        if self.under_way.len() >= MAX_INFERENCES
+            && let Some((_, oldest)) = self.under_way.pop_first()
+        {
+            out.push(Output::Issue(Issue::InferencesOverBound));
+            out.push(cut(oldest, time));
+        }
+        let mut inference = Inference::new(self.origin.clone(), thread, time);
+        inference.version = version;
+        match model {
+            Some(model) => model.clone_into(&mut inference.model),
+            None => inference.quality = Quality::JoinedMidway,
+        }
+        let held = Held {
+            inference,
+            refused: None,
+            sent: 0,
+            last: Last::Awaited,
+            report: Report::Awaited,
+            gaps_over_bound: false,
+        };
+        self.under_way.insert(request, held);
+    }
+
+    fn executing(
+        &mut self,
+        time: Nanos,
+        id: InstanceId,
+        batch: u64,
+        requests: &[RequestId],
+        out: &mut Vec<Output>,
+    ) {
+        let ours = |request: &&RequestId| self.under_way.contains_key(request);
+        if !requests.iter().all(|request| ours(&request)) {
+            self.inner_executed = Some(time);
+        }
+        let named = requests.iter().filter_map(|request| self.under_way.get(request));
+        let model = named.map(|held| held.inference.model.as_str()).find(|model| !model.is_empty());
+        let (instance, room) = self.instances.executing(id, model, time);
+        if room == Room::Made {
+            out.push(Output::Issue(Issue::InstancesOverBound));
+        }
+        let Some(instance) = instance.cloned() else {
+            return out.push(Output::Issue(Issue::ExecutionUnattributed));
+        };
+        for request in requests {
+            if let Some(held) = self.under_way.get_mut(request) {
+                held.executed(time, batch, &instance.model, instance.index);
+            }
+        }
+        self.learn(&instance.model, out, |model| model.executes = true);
+        out.push(self.work(instance.model, instance.index, Work::Batch(batch)));
+    }
+
+    fn responded(
+        &mut self,
+        time: Nanos,
+        request: RequestId,
+        more: More,
+        fault: Option<Fault>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(held) = self.under_way.get_mut(&request) else {
+            self.inner_failed = if fault.is_some() { Some(time) } else { self.inner_failed };
+            return;
+        };
+        if held.responded(time, fault) {
+            out.push(Output::Issue(Issue::GapsOverBound));
+        }
+        if more == More::Done {
+            held.finished(time, Last::Sent);
+            self.settle(request, out);
+        }
+    }
+
+    fn computed(
+        &mut self,
+        time: Nanos,
+        request: RequestId,
+        id: InstanceId,
+        outcome: Outcome,
+        stamps: Stamps,
+        out: &mut Vec<Output>,
+    ) {
+        let Stamps { begin, compute_begin, compute_end, end } = stamps;
+        let mut begun = Some(begin);
+        let mut waits = None;
+        match self.under_way.get_mut(&request) {
+            Some(held) => {
+                // The backend stamps behind the call's beginning and before its report, else its clock is another one.
+                let ours = end <= time && held.inference.executed.is_none_or(|executed| executed <= begin);
+                if !ours {
+                    begun = None;
+                    out.push(Output::Issue(Issue::EngineClock));
+                }
+                let early = held.last == Last::Awaited;
+                held.report = if early { Report::Early(outcome) } else { Report::Late(outcome) };
+                waits = Some(!early);
+                if outcome == Outcome::Success {
+                    held.inference.execution = Some(Execution {
+                        begin: begun,
+                        input: compute_begin.since(begin),
+                        infer: compute_end.since(compute_begin),
+                        output: end.since(compute_end),
+                        reported: time,
+                    });
+                }
+            }
+            None if outcome == Outcome::Failure => self.inner_failed = Some(time),
+            None => {}
+        }
+        let Some(instance) = self.instances.executed(id, begun).cloned() else { return };
+        let waits = waits.unwrap_or_else(|| self.models.get(&instance.model).is_some_and(|model| model.waits));
+        if waits {
+            out.push(self.work(instance.model, instance.index, Work::Took(end.since(begin))));
+        }
+    }
+
+    /// The request's object is gone.
+    fn deleted(&mut self, time: Nanos, request: RequestId, out: &mut Vec<Output>) {
+        let Some(held) = self.under_way.get(&request) else { return };
+        let known = self.models.get(&held.inference.model).copied().unwrap_or_default();
+        let status = match held {
+            Held { refused: Some(_), .. } | Held { inference: Inference { submitted: None, .. }, .. } => {
+                Some(Status::Rejected)
+            }
+            Held { last: Last::Sent | Last::Told, .. } => None,
+            Held { inference: Inference { executed: None, cancelled: Some(_), .. }, .. } => Some(Status::Cancelled),
+            Held { inference: Inference { executed: None, .. }, .. } => Some(self.unexecuted(held, known)),
+            // The instance did not take it, and the server answered in its place.
+            Held { report: Report::Awaited, sent: 0, .. } => Some(Status::Error),
+            // Responses may still come.
+            Held { report: Report::Early(_), .. } if !known.waits => return,
+            // The last response must have been lost.
+            _ => Some(Status::Unknown),
+        };
+        let Some(mut held) = self.under_way.remove(&request) else { return };
+        match status {
+            None => return self.end(held, out),
+            Some(Status::Unknown) if held.inference.executed.is_some() => held.inference.quality = Quality::Gap,
+            Some(_) => {}
+        }
+        let fault = held.refused.or(held.inference.fault);
+        let status = status.unwrap_or(Status::Unknown);
+        out.push(ended(Inference { status, fault, end: time, ..held.inference }));
+    }
+
+    /// How a request ended that no instance executed. Of an ensemble its steps tell, where they can only mean one.
+    fn unexecuted(&self, held: &Held, model: Model) -> Status {
+        let since = |moment: Option<Nanos>| moment.is_some_and(|moment| Some(moment) >= held.inference.submitted);
+        if model.executes || !since(self.inner_executed) {
+            return Status::Unknown;
+        }
+        if !since(self.inner_failed) {
+            return Status::Ok;
+        }
+        let waits = |held: &&Held| {
+            let model = self.models.get(&held.inference.model).copied().unwrap_or_default();
+            held.waits() && !model.executes
+        };
+        if self.under_way.values().filter(waits).count() > 1 { Status::Unknown } else { Status::Error }
+    }
+
+    /// Ends an inference that is over.
+    fn settle(&mut self, request: RequestId, out: &mut Vec<Output>) {
+        if self.under_way.get(&request).is_some_and(Held::is_over)
+            && let Some(held) = self.under_way.remove(&request)
+        {
+            self.end(held, out);
+        }
+    }
+
+    fn end(&mut self, held: Held, out: &mut Vec<Output>) {
+        let Held { mut inference, sent, last, report, .. } = held;
+        // A model that answers as a whole sends exactly one.
+        let many = sent != 1;
+        self.learn(&inference.model, out, |model| {
+            model.decoupled |= many;
+            model.waits |= matches!(report, Report::Late(_));
+        });
+        let decoupled = many || self.models.get(&inference.model).is_some_and(|model| model.decoupled);
+        inference.answer = match (decoupled, last) {
+            (false, _) => Answer::Whole,
+            (true, Last::Sent) if !many => Answer::WholeOfDecoupled,
+            (true, _) => Answer::Streamed,
+        };
+        let failed = matches!(report, Report::Early(Outcome::Failure) | Report::Late(Outcome::Failure));
+        inference.status = match inference.fault {
+            _ if inference.cancelled.is_some() => Status::Cancelled,
+            Some(Fault::Cancelled) => Status::Cancelled,
+            Some(_) => Status::Error,
+            None if failed => Status::Error,
+            None => Status::Ok,
+        };
+        inference.tapped = self.tapped;
+        out.push(ended(inference));
+    }
+
+    fn learn(&mut self, model: &str, out: &mut Vec<Output>, change: impl FnOnce(&mut Model)) {
+        if let Some(known) = self.models.get_mut(model) {
+            return change(known);
+        }
+        if model.is_empty() {
+            return;
+        }
+        if self.models.len() >= MAX_MODELS {
+            return out.push(Output::Issue(Issue::ModelOverBound));
+        }
+        change(self.models.entry(model.to_owned()).or_default());
+    }
+
+    fn work(&self, model: String, instance: u32, work: Work) -> Output {
+        Output::Executed(Box::new(Executed { origin: self.origin.clone(), model, instance, work }))
+    }
+}
+
+impl Held {
+    /// Handed over, and not yet executed or over.
+    fn waits(&self) -> bool {
+        let Inference { submitted, executed, .. } = &self.inference;
+        submitted.is_some() && executed.is_none() && self.refused.is_none()
+    }
+
+    fn is_over(&self) -> bool {
+        self.last != Last::Awaited && self.report != Report::Awaited
+    }
+
+    fn executed(&mut self, time: Nanos, batch: u64, model: &str, index: u32) {
+        // It may be executed again and again (an iterative sequence): the first time ends the queue.
+        if self.inference.executed.is_some() {
+            return;
+        }
+        self.inference.executed = Some(time);
+        self.inference.batch = Some(batch);
+        self.inference.instance = Some(index);
+        if self.inference.model.is_empty() {
+            model.clone_into(&mut self.inference.model);
+        }
+    }
+
+    /// Returns whether this is the first gap beyond what is kept.
+    fn responded(&mut self, time: Nanos, fault: Option<Fault>) -> bool {
+        self.sent = self.sent.saturating_add(1);
+        if let Some(fault) = fault {
+            self.inference.fault.get_or_insert(fault);
+            return false;
+        }
+        let inference = &mut self.inference;
+        inference.responses = inference.responses.saturating_add(1);
+        inference.first_response.get_or_insert(time);
+        let Some(last) = inference.last_response.replace(time) else { return false };
+        if inference.gaps.len() < MAX_GAPS {
+            inference.gaps.push(time.since(last));
+            return false;
+        }
+        !std::mem::replace(&mut self.gaps_over_bound, true)
+    }
+
+    fn finished(&mut self, time: Nanos, last: Last) {
+        if self.last == Last::Awaited {
+            self.last = last;
+            self.inference.end = time;
+        }
+    }
+}
+
+/// Its end was not seen.
+fn cut(held: Held, time: Nanos) -> Output {
+    let quality = held.inference.quality.max(Quality::Truncated);
+    ended(Inference { quality, status: Status::Unknown, end: time, ..held.inference })
+}
+
+fn ended(inference: Inference) -> Output {
+    Output::Inference(Box::new(inference))
+}

@@ -7,13 +7,13 @@
 //! Requests that the server makes inside itself are executed and are nobody's inferences.
 
 use super::Output;
+use super::asks::Asks;
 use super::instances::{Instances, Room};
 use crate::engine::inference::{Act, Calls, Fault, InstanceId, More, Outcome, RequestId, Stamps};
-use crate::event::{Call, Nanos};
+use crate::event::{Call, Event, Nanos};
 use crate::issue::Issue;
 use crate::request::inference::{Answer, Execution, Inference};
 use crate::request::{MAX_GAPS, Origin, Quality, Status};
-use inferscope_ebpf::Hook;
 use std::collections::BTreeMap;
 
 /// Inferences followed at once.
@@ -130,11 +130,14 @@ impl Inferences {
     }
 
     /// A call was seen. `tapped`: an engine inside the same server tells of its work itself.
-    pub fn call(&mut self, time: Nanos, hook: Hook, object: u64, call: &Call, tapped: bool, out: &mut Vec<Output>) {
+    pub fn call(&mut self, event: &Event, call: &Call, tapped: bool, asks: &mut Asks, out: &mut Vec<Output>) {
         let Inferences { reader, state } = self;
         state.tapped = tapped;
         let mut issues = Vec::new();
-        reader.call(hook, object, call, &mut issues, &mut |act| state.act(time, act, out));
+        reader.call(event.hook, event.conn.id, call, &mut issues, &mut |act| {
+            state.claim(&act, asks);
+            state.act(event.time, act, out);
+        });
         out.extend(issues.into_iter().map(Output::Issue));
     }
 
@@ -180,9 +183,22 @@ impl Inferences {
 }
 
 impl State {
+    /// Brings a request together with what a client asked, once all of it is said: when it is handed over, or never will be.
+    fn claim(&mut self, act: &Act<'_>, asks: &mut Asks) {
+        let (Act::Submitted { request } | Act::Deleted { request }) = act else { return };
+        self.with(*request, |held| {
+            let inference = &mut held.inference;
+            if inference.submitted.is_none() && inference.quality == Quality::Complete {
+                inference.asked = asks.claim(inference);
+            }
+        });
+    }
+
     fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
         match act {
-            Act::Created { request, thread, model, version } => self.created(time, request, thread, model, version, out),
+            Act::Created { request, thread, model, version } => {
+                self.created(time, request, thread, model, version, out)
+            }
             Act::Named { request, id } => self.with(request, |held| id.clone_into(&mut held.inference.id)),
             Act::Submitted { request } => self.with(request, |held| held.inference.submitted = Some(time)),
             Act::Refused { request, why } => self.with(request, |held| held.refused = Some(why)),
@@ -252,14 +268,7 @@ impl State {
         self.under_way.insert(request, held);
     }
 
-    fn executing(
-        &mut self,
-        time: Nanos,
-        id: InstanceId,
-        batch: u64,
-        requests: &[RequestId],
-        out: &mut Vec<Output>,
-    ) {
+    fn executing(&mut self, time: Nanos, id: InstanceId, batch: u64, requests: &[RequestId], out: &mut Vec<Output>) {
         let ours = |request: &&RequestId| self.under_way.contains_key(request);
         if !requests.iter().all(|request| ours(&request)) {
             self.inner_executed = Some(time);
@@ -282,14 +291,7 @@ impl State {
         out.push(self.work(instance.model, instance.index, Work::Batch(batch)));
     }
 
-    fn responded(
-        &mut self,
-        time: Nanos,
-        request: RequestId,
-        more: More,
-        fault: Option<Fault>,
-        out: &mut Vec<Output>,
-    ) {
+    fn responded(&mut self, time: Nanos, request: RequestId, more: More, fault: Option<Fault>, out: &mut Vec<Output>) {
         let Some(held) = self.under_way.get_mut(&request) else {
             self.inner_failed = if fault.is_some() { Some(time) } else { self.inner_failed };
             return;

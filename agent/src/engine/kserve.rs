@@ -22,6 +22,8 @@ const INPUTS: u32 = 5;
 pub struct Ask {
     facts: Facts,
     requests: Requests,
+    /// By its head it is known to infer.
+    is_known: bool,
     body: Body,
 }
 
@@ -45,7 +47,7 @@ impl Ask {
         let (model, operation) = target(&head.path).filter(|_| head.method == "POST")?;
         let facts = Facts { model: Some(model), operation, inference: true, ..Facts::default() };
         let body = if operation == Operation::Other { Body::Json(json::Reader::default()) } else { Body::Read };
-        Some(Ask { facts, requests: Requests::One, body })
+        Some(Ask { facts, requests: Requests::One, is_known: true, body })
     }
 
     fn call(path: &str) -> Option<Ask> {
@@ -55,8 +57,9 @@ impl Ask {
             MODEL_STREAM_INFER | "" => Requests::Many,
             _ => return None,
         };
-        let facts = Facts { inference: !path.is_empty(), ..Facts::default() };
-        Some(Ask { facts, requests, body: Body::message() })
+        let is_known = !path.is_empty();
+        let facts = Facts { inference: is_known, ..Facts::default() };
+        Some(Ask { facts, requests, is_known, body: Body::message() })
     }
 
     fn json(&mut self, bytes: &[u8]) {
@@ -78,10 +81,11 @@ impl Ask {
 
     fn message(&mut self, item: &grpc::Item<'_>) {
         match (item, &mut self.body) {
-            (grpc::Item::Begin { coding: grpc::Coding::Plain, .. }, _) => self.body = Body::message(),
-            (grpc::Item::Begin { coding: grpc::Coding::Compressed, .. } | grpc::Item::Lost, _) => {
-                self.body = Body::Read
+            (grpc::Item::Begin { coding, .. }, _) => {
+                self.facts = Facts { inference: self.is_known, ..Facts::default() };
+                self.body = if *coding == grpc::Coding::Plain { Body::message() } else { Body::Read };
             }
+            (grpc::Item::Lost, _) => self.body = Body::Read,
             (grpc::Item::Bytes(bytes), Body::Message(reader)) => {
                 let facts = &mut self.facts;
                 reader.push(bytes, &mut |field| note(facts, &field));

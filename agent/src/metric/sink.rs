@@ -8,7 +8,7 @@ use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
 use super::schedule::{Schedules, Shared};
@@ -20,6 +20,7 @@ use crate::crosscheck::reading::Subject;
 use crate::engine::Operation;
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::request::ask::Refusal;
 use crate::request::inference::Answer;
 use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
@@ -206,6 +207,13 @@ impl Metrics {
         if inference.is_generation() {
             self.generation(server, inference);
         }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
     }
 
     /// A language model's. A response is no token, and what its prompt was nobody knows.

@@ -17,6 +17,7 @@ pub use group::{Finished, Iterated, Standing};
 use inferences::Inferences;
 pub use inferences::{Executed, Pending, Work};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 mod asks;
@@ -26,7 +27,6 @@ mod group;
 mod http;
 mod http2;
 mod inferences;
-mod instances;
 mod messages;
 mod opening;
 mod tap;
@@ -316,16 +316,18 @@ impl Core {
     /// A function of a server's library was called.
     fn call(&mut self, event: &Event, call: &Call, out: &mut Vec<Output>) {
         let tgid = event.conn.tgid;
-        let Some(server) = self.servers.get(&tgid) else { return };
-        if !self.inferences.contains_key(&tgid) {
-            let Some(reader) = server.engine.calls() else { return };
-            self.inferences.insert(tgid, Inferences::new(server.origin.clone(), reader));
-        }
         let tapped = self.is_tapped_inside(tgid);
+        let Some(server) = self.servers.get(&tgid) else { return };
+        let Some(asks) = self.asks.get_mut(&tgid) else { return };
+        let inferences = match self.inferences.entry(tgid) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(reader) = server.engine.calls() else { return };
+                place.insert(Inferences::new(server.origin.clone(), reader))
+            }
+        };
         let from = out.len();
-        if let (Some(inferences), Some(asks)) = (self.inferences.get_mut(&tgid), self.asks.get_mut(&tgid)) {
-            inferences.call(event, call, tapped, asks, out);
-        }
+        inferences.call(event, call, tapped, asks, out);
         self.join(from, out);
     }
 

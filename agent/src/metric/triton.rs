@@ -2,13 +2,16 @@
 
 use super::catalog;
 use super::family::{Book, Family};
-use super::label::{Answered, Fronted, OfInstance, OfModel, OfServer, Refused, Server, Staged};
-use super::sink::{counter, gauge, histogram, observe};
+use super::label::{
+    Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged,
+};
+use super::sink::{counter, gauge, histogram, observe, seconds};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};
+use crate::engine::Operation;
 use crate::engine::inference::Fault;
-use crate::request::inference::Execution;
-use crate::request::{Inference, Status};
+use crate::request::inference::{Answer, Execution};
+use crate::request::{Inference, Quality, Status};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -26,6 +29,14 @@ pub(super) struct Inferences {
     pending: Family<Server, Gauge>,
     batch: Family<OfInstance, Histogram>,
     execution: Family<OfInstance, Histogram>,
+}
+
+/// Families that requests to other language models feed as well.
+pub(super) struct Generations<'a> {
+    pub requests: &'a Family<Outcome, Counter>,
+    pub duration: &'a Family<Call, Histogram>,
+    pub first_token: &'a Family<Call, Histogram>,
+    pub inter_token: &'a Family<Sourced, Histogram>,
 }
 
 impl Inferences {
@@ -114,5 +125,21 @@ impl Inferences {
         for family in [&self.batch, &self.execution] {
             family.retain(|labels| !ends(labels.server()));
         }
+    }
+}
+
+/// An inference of a language model ended. A response is no token, and nobody knows how long its prompt was.
+pub(super) fn generation(families: &Generations<'_>, server: Server, inference: &Inference) {
+    let sourced = Sourced { server: server.clone(), source: "engine" };
+    let stream = inference.answer == Answer::Streamed;
+    let call = Call { server, operation: Operation::Generate.name(), stream };
+    let outcome = Outcome { call: call.clone(), status: inference.status.name(), code: None };
+    families.requests.with(&outcome, |requests| {
+        requests.inc();
+    });
+    observe(families.duration, &call, inference.duration());
+    observe(families.first_token, &call, inference.first_output());
+    if inference.quality == Quality::Complete && !inference.gaps.is_empty() {
+        families.inter_token.with(&sourced, |gaps| inference.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
     }
 }

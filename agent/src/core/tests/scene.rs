@@ -143,6 +143,7 @@ pub fn line(output: &Output) -> String {
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
         Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
+        Output::Inference(_) | Output::Executed(_) => panic!("{output:?}"),
     }
 }
 

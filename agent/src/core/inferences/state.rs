@@ -1,123 +1,48 @@
-//! The inferences of one process, from the calls of its server's library: which are under way, and how each ends.
-//!
-//! An inference has ended when its last response was sent *and* its backend has reported on it, in whichever order, or when
-//! its request is deleted. Some never reach a backend: ensembles, answers from a cache, what expires in the queue. What
-//! became of those the calls do not say; it is taken from the ensemble's steps where it can only be one way, else unknown.
-//!
-//! Requests that the server makes inside itself are executed and are nobody's inferences.
+//! What each call changes, and how inferences end: see the module above.
 
-use super::Output;
-use super::asks::Asks;
+use super::held::{Held, Last, Report};
 use super::instances::{Instances, Room};
-use crate::engine::inference::{Act, Calls, Fault, InstanceId, More, Outcome, RequestId, Stamps};
-use crate::event::{Call, Event, Nanos};
+use super::{Executed, Work};
+use crate::core::Output;
+use crate::core::asks::Asks;
+use crate::engine::inference::{Act, Fault, InstanceId, More, Outcome, RequestId, Stamps};
+use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::inference::{Answer, Execution, Inference};
-use crate::request::{MAX_GAPS, Origin, Quality, Status};
+use crate::request::{Origin, Quality, Status};
 use std::collections::BTreeMap;
 
 /// Inferences followed at once.
 const MAX_INFERENCES: usize = 65_536;
 /// Models of which something is remembered.
 const MAX_MODELS: usize = 4096;
-/// An inference is given up after so long without a sign of it.
-const STUCK: u64 = 3_600_000_000_000;
 
-/// One process's.
-pub(super) struct Inferences {
-    reader: Box<dyn Calls>,
-    state: State,
-}
-
-struct State {
-    origin: Origin,
-    under_way: BTreeMap<RequestId, Held>,
+/// What is known of one process.
+pub(super) struct State {
+    pub origin: Origin,
+    pub under_way: BTreeMap<RequestId, Held>,
     instances: Instances,
-    models: BTreeMap<String, Model>,
+    pub models: BTreeMap<String, Model>,
     /// When a request that the server made inside itself was last executed, and when one last failed.
     inner_executed: Option<Nanos>,
     inner_failed: Option<Nanos>,
-    tapped: bool,
-}
-
-/// An inference under way.
-struct Held {
-    inference: Inference,
-    refused: Option<Fault>,
-    /// Responses, failed ones included.
-    sent: u64,
-    last: Last,
-    report: Report,
-    gaps_over_bound: bool,
-}
-
-/// The last response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    Awaited,
-    /// It said itself that it was.
-    Sent,
-    /// It was said apart.
-    Told,
-}
-
-/// What its backend said of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Report {
-    Awaited,
-    /// Before the last response, as of a decoupled model.
-    Early(Outcome),
-    /// Behind it.
-    Late(Outcome),
+    pub tapped: bool,
 }
 
 /// What was learned of a model.
 #[derive(Clone, Copy, Debug, Default)]
-struct Model {
+pub(super) struct Model {
     /// Requests for it reach an instance: it is no ensemble.
-    executes: bool,
+    pub executes: bool,
     /// It may send any number of responses.
-    decoupled: bool,
+    pub decoupled: bool,
     /// Its backend reports behind the last response: how long an execution took says something.
     waits: bool,
 }
 
-/// What an execution says to metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Executed {
-    /// Who works.
-    pub origin: Origin,
-    /// The model.
-    pub model: String,
-    /// Which of its instances.
-    pub instance: u32,
-    /// What is said.
-    pub work: Work,
-}
-
-/// One of two things that are known at different times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// It begins, with so many requests.
-    Batch(u64),
-    /// It took so many nanoseconds.
-    Took(u64),
-}
-
-/// Requests that wait for their model, for a gauge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// Whose.
-    pub origin: Origin,
-    /// The model: one that was seen to execute.
-    pub model: String,
-    /// How many.
-    pub count: u64,
-}
-
-impl Inferences {
-    pub fn new(origin: Origin, reader: Box<dyn Calls>) -> Inferences {
-        let state = State {
+impl State {
+    pub fn new(origin: Origin) -> State {
+        State {
             origin,
             under_way: BTreeMap::new(),
             instances: Instances::default(),
@@ -125,66 +50,11 @@ impl Inferences {
             inner_executed: None,
             inner_failed: None,
             tapped: false,
-        };
-        Inferences { reader, state }
-    }
-
-    /// A call was seen. `tapped`: an engine inside the same server tells of its work itself.
-    pub fn call(&mut self, event: &Event, call: &Call, tapped: bool, asks: &mut Asks, out: &mut Vec<Output>) {
-        let Inferences { reader, state } = self;
-        state.tapped = tapped;
-        let mut issues = Vec::new();
-        reader.call(event.hook, event.conn.id, call, &mut issues, &mut |act| {
-            state.claim(&act, asks);
-            state.act(event.time, act, out);
-        });
-        out.extend(issues.into_iter().map(Output::Issue));
-    }
-
-    /// Time passed: gives up what nothing was heard of for long.
-    pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        let stuck = |held: &Held| now.since(held.inference.last_sign()) >= STUCK;
-        let stuck: Vec<_> = self.state.under_way.iter().filter(|(_, held)| stuck(held)).map(|(id, _)| *id).collect();
-        for id in stuck {
-            if let Some(held) = self.state.under_way.remove(&id) {
-                out.push(cut(held, now));
-            }
         }
     }
 
-    /// What is under way will not be seen to end.
-    pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
-        out.extend(std::mem::take(&mut self.state.under_way).into_values().map(|held| cut(held, time)));
-    }
-
-    /// Of each model that was seen to execute, how many requests wait for it.
-    pub fn pending(&self) -> impl Iterator<Item = Pending> {
-        let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
-        let executing = self.state.models.iter().filter(|(_, model)| model.executes);
-        waiting.extend(executing.map(|(name, _)| (name.as_str(), 0)));
-        for held in self.state.under_way.values().filter(|held| held.waits()) {
-            if let Some(count) = waiting.get_mut(held.inference.model.as_str()) {
-                *count = count.saturating_add(1);
-            }
-        }
-        waiting.into_iter().map(|(model, count)| Pending {
-            origin: self.state.origin.clone(),
-            model: model.to_owned(),
-            count,
-        })
-    }
-
-    /// Inferences under way of decoupled models.
-    pub fn generating(&self) -> impl Iterator<Item = &Inference> {
-        let of_decoupled =
-            |held: &&Held| self.state.models.get(&held.inference.model).is_some_and(|model| model.decoupled);
-        self.state.under_way.values().filter(of_decoupled).map(|held| &held.inference)
-    }
-}
-
-impl State {
     /// Brings a request together with what a client asked, once all of it is said: when it is handed over, or never will be.
-    fn claim(&mut self, act: &Act<'_>, asks: &mut Asks) {
+    pub fn claim(&mut self, act: &Act<'_>, asks: &mut Asks) {
         let (Act::Submitted { request } | Act::Deleted { request }) = act else { return };
         self.with(*request, |held| {
             let inference = &mut held.inference;
@@ -194,7 +64,7 @@ impl State {
         });
     }
 
-    fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
+    pub fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
         match act {
             Act::Created { request, thread, model, version } => {
                 self.created(time, request, thread, model, version, out)
@@ -257,15 +127,7 @@ impl State {
             Some(model) => model.clone_into(&mut inference.model),
             None => inference.quality = Quality::JoinedMidway,
         }
-        let held = Held {
-            inference,
-            refused: None,
-            sent: 0,
-            last: Last::Awaited,
-            report: Report::Awaited,
-            gaps_over_bound: false,
-        };
-        self.under_way.insert(request, held);
+        self.under_way.insert(request, Held::new(inference));
     }
 
     fn executing(&mut self, time: Nanos, id: InstanceId, batch: u64, requests: &[RequestId], out: &mut Vec<Output>) {
@@ -446,58 +308,8 @@ impl State {
     }
 }
 
-impl Held {
-    /// Handed over, and not yet executed or over.
-    fn waits(&self) -> bool {
-        let Inference { submitted, executed, .. } = &self.inference;
-        submitted.is_some() && executed.is_none() && self.refused.is_none()
-    }
-
-    fn is_over(&self) -> bool {
-        self.last != Last::Awaited && self.report != Report::Awaited
-    }
-
-    fn executed(&mut self, time: Nanos, batch: u64, model: &str, index: u32) {
-        // It may be executed again and again (an iterative sequence): the first time ends the queue.
-        if self.inference.executed.is_some() {
-            return;
-        }
-        self.inference.executed = Some(time);
-        self.inference.batch = Some(batch);
-        self.inference.instance = Some(index);
-        if self.inference.model.is_empty() {
-            model.clone_into(&mut self.inference.model);
-        }
-    }
-
-    /// Returns whether this is the first gap beyond what is kept.
-    fn responded(&mut self, time: Nanos, fault: Option<Fault>) -> bool {
-        self.sent = self.sent.saturating_add(1);
-        if let Some(fault) = fault {
-            self.inference.fault.get_or_insert(fault);
-            return false;
-        }
-        let inference = &mut self.inference;
-        inference.responses = inference.responses.saturating_add(1);
-        inference.first_response.get_or_insert(time);
-        let Some(last) = inference.last_response.replace(time) else { return false };
-        if inference.gaps.len() < MAX_GAPS {
-            inference.gaps.push(time.since(last));
-            return false;
-        }
-        !std::mem::replace(&mut self.gaps_over_bound, true)
-    }
-
-    fn finished(&mut self, time: Nanos, last: Last) {
-        if self.last == Last::Awaited {
-            self.last = last;
-            self.inference.end = time;
-        }
-    }
-}
-
 /// Its end was not seen.
-fn cut(held: Held, time: Nanos) -> Output {
+pub(super) fn cut(held: Held, time: Nanos) -> Output {
     let quality = held.inference.quality.max(Quality::Truncated);
     ended(Inference { quality, status: Status::Unknown, end: time, ..held.inference })
 }

@@ -59,6 +59,10 @@ pub enum Issue {
     ExecutionUnattributed,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// Bytes that are no HTTP/2 frame where one should begin.
+    Http2Malformed,
+    /// A block of HTTP/2 header fields that can't be read, or longer than the bound.
+    HpackMalformed,
 }
 
 impl Issue {
@@ -91,6 +95,8 @@ impl Issue {
         Issue::ResponseUnattributed,
         Issue::ExecutionUnattributed,
         Issue::ZmtpMalformed,
+        Issue::Http2Malformed,
+        Issue::HpackMalformed,
     ];
 
     /// Label value.
@@ -124,6 +130,8 @@ impl Issue {
             Issue::ResponseUnattributed => "response_unattributed",
             Issue::ExecutionUnattributed => "execution_unattributed",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::Http2Malformed => "http2_malformed",
+            Issue::HpackMalformed => "hpack_malformed",
         }
     }
 }

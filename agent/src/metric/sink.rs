@@ -8,7 +8,7 @@ use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
 use super::schedule::{Schedules, Shared};
@@ -19,6 +19,7 @@ use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
@@ -205,6 +206,13 @@ impl Metrics {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
             triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
         }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
     }
 
     /// An instance of a model executes, or has.

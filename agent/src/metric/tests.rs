@@ -58,6 +58,10 @@ fn chat() -> Record {
         gaps: vec![2_200 * MS; 4],
         sequences: Vec::new(),
         tapped: false,
+        protocol: Protocol::Http,
+        grpc_status: None,
+        trace: None,
+        ask: None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::catalog;
 use super::family::{Book, Family};
-use super::label::{Answered, Call, OfInstance, OfModel, OfServer, Outcome, Server, Sourced, Staged};
+use super::label::{
+    Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged,
+};
 use super::sink::{counter, gauge, histogram, observe, seconds};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};
@@ -21,6 +23,8 @@ pub(super) struct Inferences {
     duration: Family<OfModel, Histogram>,
     queue: Family<OfModel, Histogram>,
     compute: Family<Staged, Histogram>,
+    frontend: Family<Fronted, Histogram>,
+    refused: Family<Refused, Counter>,
     responses: Family<OfModel, Counter>,
     pending: Family<Server, Gauge>,
     batch: Family<OfInstance, Histogram>,
@@ -42,6 +46,8 @@ impl Inferences {
             duration: histogram(book, &catalog::TRITON_REQUEST_DURATION, buckets),
             queue: histogram(book, &catalog::TRITON_QUEUE_DURATION, buckets),
             compute: histogram(book, &catalog::TRITON_COMPUTE_DURATION, buckets),
+            frontend: histogram(book, &catalog::TRITON_FRONTEND_DURATION, buckets),
+            refused: counter(book, &catalog::TRITON_API_ERRORS),
             responses: counter(book, &catalog::TRITON_RESPONSES),
             pending: gauge(book, &catalog::TRITON_PENDING_REQUESTS),
             batch: histogram(book, &catalog::TRITON_BATCH_SIZE, buckets),
@@ -53,7 +59,8 @@ impl Inferences {
     pub fn inference(&self, server: &Server, inference: &Inference) {
         let model = OfModel { server: server.clone(), version: inference.version };
         let reason = inference.fault.map(Fault::name);
-        let answered = Answered { model: model.clone(), status: inference.status.name(), reason };
+        let protocol = inference.asked.as_ref().map(|asked| asked.protocol.name());
+        let answered = Answered { model: model.clone(), status: inference.status.name(), reason, protocol };
         self.requests.with(&answered, |requests| {
             requests.inc();
         });
@@ -66,10 +73,27 @@ impl Inferences {
             observe(&self.duration, &model, inference.duration());
         }
         observe(&self.queue, &model, inference.queue());
+        self.fronted(&model, inference);
         let Some(Execution { input, infer, output, .. }) = inference.stages() else { return };
         for (stage, nanos) in [("input", input), ("infer", infer), ("output", output)] {
             observe(&self.compute, &Staged { model: model.clone(), stage }, Some(nanos));
         }
+    }
+
+    /// What the front end added before and behind.
+    fn fronted(&self, model: &OfModel, inference: &Inference) {
+        let Some(asked) = &inference.asked else { return };
+        for (stage, nanos) in [("receive", inference.receiving()), ("send", inference.sending())] {
+            let labels = Fronted { model: model.clone(), protocol: asked.protocol.name(), stage };
+            observe(&self.frontend, &labels, nanos);
+        }
+    }
+
+    /// A request was refused before an inference was made of it.
+    pub fn refused(&self, labels: &Refused) {
+        self.refused.with(labels, |refused| {
+            refused.inc();
+        });
     }
 
     /// An instance executes, or has.
@@ -94,6 +118,8 @@ impl Inferences {
             family.retain(|labels| !ends(labels.server()));
         }
         self.compute.retain(|labels| !ends(labels.server()));
+        self.frontend.retain(|labels| !ends(labels.server()));
+        self.refused.retain(|labels| !ends(&labels.server()));
         self.responses.retain(|labels| !ends(labels.server()));
         self.pending.retain(|labels| !ends(labels));
         for family in [&self.batch, &self.execution] {

@@ -13,10 +13,10 @@ mod state;
 use self::held::Held;
 use self::state::State;
 use super::Output;
+use super::asks::Asks;
 use crate::engine::inference::Calls;
-use crate::event::{Call, Nanos};
+use crate::event::{Call, Event, Nanos};
 use crate::request::{Inference, Origin};
-use inferscope_ebpf::Hook;
 use std::collections::BTreeMap;
 
 /// An inference is given up after so long without a sign of it.
@@ -67,11 +67,14 @@ impl Inferences {
     }
 
     /// A call was seen. `tapped`: an engine inside the same server tells of its work itself.
-    pub fn call(&mut self, time: Nanos, hook: Hook, object: u64, call: &Call, tapped: bool, out: &mut Vec<Output>) {
+    pub fn call(&mut self, event: &Event, call: &Call, tapped: bool, asks: &mut Asks, out: &mut Vec<Output>) {
         let Inferences { reader, state } = self;
         state.tapped = tapped;
         let mut issues = Vec::new();
-        reader.call(hook, object, call, &mut issues, &mut |act| state.act(time, act, out));
+        reader.call(event.hook, event.conn.id, call, &mut issues, &mut |act| {
+            state.claim(&act, asks);
+            state.act(event.time, act, out);
+        });
         out.extend(issues.into_iter().map(Output::Issue));
     }
 

@@ -4,6 +4,7 @@ use super::held::{Held, Last, Report};
 use super::instances::{Instances, Room};
 use super::{Executed, Work};
 use crate::core::Output;
+use crate::core::asks::Asks;
 use crate::engine::inference::{Act, Fault, InstanceId, More, Outcome, RequestId, Stamps};
 use crate::event::Nanos;
 use crate::issue::Issue;
@@ -50,6 +51,17 @@ impl State {
             inner_failed: None,
             tapped: false,
         }
+    }
+
+    /// Brings a request together with what a client asked, once all of it is said: when it is handed over, or never will be.
+    pub fn claim(&mut self, act: &Act<'_>, asks: &mut Asks) {
+        let (Act::Submitted { request } | Act::Deleted { request }) = act else { return };
+        self.with(*request, |held| {
+            let inference = &mut held.inference;
+            if inference.submitted.is_none() && inference.quality == Quality::Complete {
+                inference.asked = asks.claim(inference);
+            }
+        });
     }
 
     pub fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {

@@ -106,6 +106,7 @@ impl Pipeline {
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
+                Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
                     self.metrics.inference(&inference);
                     self.log_request(|| inference.to_json());

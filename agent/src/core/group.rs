@@ -11,7 +11,7 @@ use crate::engine::report::{Finish, Iteration, Output as Brought, Report, Schedu
 use crate::engine::{Engine, Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use crate::request::{Origin, Quality, Record, Sequence, Status};
+use crate::request::{Origin, Protocol, Quality, Record, Sequence, Status};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -421,6 +421,10 @@ impl Group {
             gaps: Vec::new(),
             sequences: vec![sequence],
             tapped: true,
+            protocol: Protocol::InProcess,
+            grpc_status: None,
+            trace: None,
+            ask: None,
         }
     }
 }

@@ -8,21 +8,25 @@ use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{Call, ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
+use crate::request::ask::Refusal;
 use crate::request::{Inference, Origin, Record};
+use asks::Asks;
 use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
 use inferences::Inferences;
 pub use inferences::{Executed, Pending, Work};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+mod asks;
 mod connection;
 mod edges;
 mod group;
 mod http;
+mod http2;
 mod inferences;
-mod instances;
 mod messages;
 mod opening;
 mod tap;
@@ -93,6 +97,8 @@ pub enum Output {
     Inference(Box<Inference>),
     /// An instance of a model executes a batch, or has.
     Executed(Box<Executed>),
+    /// A request for an inference was refused before any was made.
+    Refused(Box<Refusal>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -168,6 +174,8 @@ pub struct Core {
     groups: BTreeMap<Tgid, Group>,
     /// By the process whose library is called.
     inferences: BTreeMap<Tgid, Inferences>,
+    /// By the process that is asked.
+    asks: BTreeMap<Tgid, Asks>,
     /// Ordered, so that what is done to several of them is done in the same order in every run.
     connections: BTreeMap<ConnKey, Connection>,
 }
@@ -181,6 +189,16 @@ struct Server {
     root: Tgid,
     http: Http,
     messages: EngineMessages,
+    told: Told,
+}
+
+/// Who tells of a server's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// The requests of its clients, and messages that they are joined to.
+    ByRequests,
+    /// Calls of its library; requests say how those came.
+    ByCalls,
 }
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
@@ -195,6 +213,7 @@ impl Core {
             servers: BTreeMap::new(),
             groups: BTreeMap::new(),
             inferences: BTreeMap::new(),
+            asks: BTreeMap::new(),
             connections: BTreeMap::new(),
         }
     }
@@ -211,12 +230,17 @@ impl Core {
                 group.started(time, tgid, role, &model);
                 group.within(inside);
                 let Options { http, messages, .. } = self.options;
-                self.servers.insert(tgid, Server { engine, origin, role, root, http, messages });
+                let told = if engine.calls().is_some() { Told::ByCalls } else { Told::ByRequests };
+                self.asks.insert(tgid, Asks::new(origin.clone(), time));
+                self.servers.insert(tgid, Server { engine, origin, role, root, http, messages, told });
             }
             Input::Process(ProcessChange::Ended { time, tgid }) => self.forget_process(tgid, time, out),
             Input::Tick(now) => {
                 self.groups.values_mut().for_each(|group| group.tick(now, out));
+                let from = out.len();
                 self.inferences.values_mut().for_each(|inferences| inferences.tick(now, out));
+                self.asks.values_mut().for_each(|asks| asks.tick(now));
+                self.join(from, out);
                 self.settle(now, out);
                 self.connections
                     .retain(|_, connection| connection.is_ours() || now.since(connection.last_seen()) < SILENCE);
@@ -232,6 +256,7 @@ impl Core {
         }
         self.join(from, out);
         self.inferences.values_mut().for_each(|inferences| inferences.truncate(time, out));
+        self.asks.values_mut().for_each(|asks| asks.finish(out));
     }
 
     /// What is under way now.
@@ -291,15 +316,19 @@ impl Core {
     /// A function of a server's library was called.
     fn call(&mut self, event: &Event, call: &Call, out: &mut Vec<Output>) {
         let tgid = event.conn.tgid;
-        let Some(server) = self.servers.get(&tgid) else { return };
-        if !self.inferences.contains_key(&tgid) {
-            let Some(reader) = server.engine.calls() else { return };
-            self.inferences.insert(tgid, Inferences::new(server.origin.clone(), reader));
-        }
         let tapped = self.is_tapped_inside(tgid);
-        if let Some(inferences) = self.inferences.get_mut(&tgid) {
-            inferences.call(event.time, event.hook, event.conn.id, call, tapped, out);
-        }
+        let Some(server) = self.servers.get(&tgid) else { return };
+        let Some(asks) = self.asks.get_mut(&tgid) else { return };
+        let inferences = match self.inferences.entry(tgid) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(reader) = server.engine.calls() else { return };
+                place.insert(Inferences::new(server.origin.clone(), reader))
+            }
+        };
+        let from = out.len();
+        inferences.call(event, call, tapped, asks, out);
+        self.join(from, out);
     }
 
     /// Whether an engine inside this process's server tells of its own work.
@@ -308,8 +337,11 @@ impl Core {
         root.is_some_and(|root| self.groups.values().any(|group| group.is_inside(root) && group.tapped()))
     }
 
-    /// Brings the requests that ended since `from` together with their sequences.
+    /// Brings the requests that ended since `from` together with their sequences, or with the inferences that came of them.
     fn join(&mut self, from: usize, out: &mut Vec<Output>) {
+        if out.len() > from {
+            self.join_inferences(from, out);
+        }
         let mut more = Vec::new();
         for output in out.iter_mut().skip(from) {
             let Output::Record(record) = output else { continue };
@@ -321,6 +353,26 @@ impl Core {
             }
         }
         out.append(&mut more);
+    }
+
+    fn join_inferences(&mut self, from: usize, out: &mut Vec<Output>) {
+        for output in out.split_off(from) {
+            let joined = match output {
+                Output::Record(record) if self.is_told_by_calls(record.tgid) => {
+                    self.asks.get_mut(&record.tgid).and_then(|asks| asks.answered(&record))
+                }
+                Output::Inference(inference) => match self.asks.get_mut(&inference.origin.tgid) {
+                    Some(asks) => asks.ended(inference).map(Output::Inference),
+                    None => Some(Output::Inference(inference)),
+                },
+                other => Some(other),
+            };
+            out.extend(joined);
+        }
+    }
+
+    fn is_told_by_calls(&self, tgid: Tgid) -> bool {
+        self.servers.get(&tgid).is_some_and(|server| server.told == Told::ByCalls)
     }
 
     fn connection_event(&mut self, event: &Event, out: &mut Vec<Output>) {
@@ -337,7 +389,8 @@ impl Core {
         }
         let Some(connection) = self.connections.get_mut(&event.conn) else { return };
         let Some(group) = self.groups.get_mut(&server.root) else { return };
-        match connection.step(event, group, out) {
+        let Some(asks) = self.asks.get_mut(&event.conn.tgid) else { return };
+        match connection.step(event, group, asks, out) {
             Fate::Lives => {}
             Fate::Unwatched | Fate::Waits => {
                 for direction in [Direction::Read, Direction::Write] {
@@ -357,6 +410,9 @@ impl Core {
         self.join(from, out);
         if let Some(mut inferences) = self.inferences.remove(&tgid) {
             inferences.truncate(time, out);
+        }
+        if let Some(mut asks) = self.asks.remove(&tgid) {
+            asks.finish(out);
         }
         let Some(server) = self.servers.remove(&tgid) else { return };
         if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {

@@ -11,6 +11,7 @@ use crate::wire::{Message, RequestHead};
 use inferscope_ebpf::Hook;
 
 pub mod inference;
+pub mod kserve;
 pub mod openai;
 pub mod report;
 pub mod triton;
@@ -250,6 +251,20 @@ pub trait Exchange: Send {
 
     /// What is known by now.
     fn facts(&self) -> &Facts;
+
+    /// How many requests its request's body holds.
+    fn requests(&self) -> Requests {
+        Requests::One
+    }
+}
+
+/// How many requests the body of one holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requests {
+    /// It is the request.
+    One,
+    /// Each message is one, and answers come in any order.
+    Many,
 }
 
 /// What an exchange has said of itself, text excluded.
@@ -267,6 +282,8 @@ pub struct Facts {
     pub finish_reason: Option<String>,
     /// The server reported an error inside a stream whose status was already 200.
     pub stream_error: bool,
+    /// It asks for an inference that somebody else tells of.
+    pub inference: bool,
 }
 
 /// Token counts from the server's `usage`.

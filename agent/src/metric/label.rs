@@ -84,6 +84,33 @@ pub struct Answered {
     pub status: &'static str,
     /// Absent where nothing failed.
     pub reason: Option<&'static str>,
+    /// Absent where it may have come by several ways.
+    pub protocol: Option<&'static str>,
+}
+
+/// A stage of a front end's work on the requests for a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Fronted {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub protocol: &'static str,
+    pub stage: &'static str,
+}
+
+/// How a server refuses requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Refused {
+    pub engine: &'static str,
+    pub service: Arc<str>,
+    pub protocol: &'static str,
+    pub code: u32,
+}
+
+impl Refused {
+    /// Who refuses, of whichever model.
+    pub fn server(&self) -> Server {
+        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service) }
+    }
 }
 
 /// A stage of executions.
@@ -220,6 +247,12 @@ impl OfServer for OfModel {
 }
 
 impl OfServer for Answered {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Fronted {
     fn server(&self) -> &Server {
         &self.model.server
     }

@@ -8,19 +8,18 @@ use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
 use super::schedule::{Schedules, Shared};
-use super::triton::Inferences;
+use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
 use crate::core::{Executed, Finished, Iterated, Pending, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
-use crate::engine::Operation;
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::inference::Answer;
+use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
@@ -204,24 +203,16 @@ impl Metrics {
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
         self.inferences.inference(&server, inference);
         if inference.is_generation() {
-            self.generation(server, inference);
+            let Metrics { requests, duration, first_token, inter_token, .. } = self;
+            triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
         }
     }
 
-    /// A language model's. A response is no token, and what its prompt was nobody knows.
-    fn generation(&self, server: Server, inference: &Inference) {
-        let sourced = Sourced { server: server.clone(), source: "engine" };
-        let stream = inference.answer == Answer::Streamed;
-        let call = Call { server, operation: Operation::Generate.name(), stream };
-        let outcome = Outcome { call: call.clone(), status: inference.status.name(), code: None };
-        self.requests.with(&outcome, |requests| {
-            requests.inc();
-        });
-        observe(&self.duration, &call, inference.duration());
-        observe(&self.first_token, &call, inference.first_output());
-        if inference.quality == Quality::Complete && !inference.gaps.is_empty() {
-            self.inter_token.with(&sourced, |gaps| inference.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
-        }
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
     }
 
     /// An instance of a model executes, or has.

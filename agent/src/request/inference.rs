@@ -3,6 +3,7 @@
 //! The moments are those of calls; the stages of its execution are the executing backend's own stamps. [`crate::core`] fills
 //! it in, and it never changes once it has ended. Holds no inputs and no outputs.
 
+use super::ask::Asked;
 use super::{Origin, Quality, Status, micros};
 use crate::engine::inference::Fault;
 use crate::event::Nanos;
@@ -55,6 +56,8 @@ pub struct Inference {
     pub end: Nanos,
     /// An engine inside the same server tells of the work itself: what it generates is counted there.
     pub tapped: bool,
+    /// How it came, as far as that is known.
+    pub asked: Option<Asked>,
 }
 
 /// How an answer is sent.
@@ -118,6 +121,7 @@ impl Inference {
             gaps: Vec::new(),
             end: arrival,
             tapped: false,
+            asked: None,
         }
     }
 
@@ -139,6 +143,22 @@ impl Inference {
         let executed = self.executed.filter(|_| self.execution.is_some() || self.status == Status::Ok)?;
         let begin = self.execution.and_then(|execution| execution.begin).unwrap_or(executed);
         self.submitted.filter(|_| self.complete()).map(|submitted| begin.since(submitted))
+    }
+
+    /// Nanoseconds that the front end took to receive it: from its client's first byte until it was made.
+    #[must_use]
+    pub fn receiving(&self) -> Option<u64> {
+        let by = self.asked.as_ref()?.by.as_ref().filter(|_| self.complete())?;
+        Some(self.arrival.since(by.arrival))
+    }
+
+    /// Nanoseconds that the front end took to send its answer: from the last response until the last byte left.
+    #[must_use]
+    pub fn sending(&self) -> Option<u64> {
+        let answer = self.asked.as_ref()?.by.as_ref()?.answer.filter(|_| self.complete())?;
+        // A client that goes away is not sent the rest.
+        let sent = self.last_response.filter(|_| answer.status == Status::Ok)?;
+        Some(answer.last_byte.since(sent))
     }
 
     /// The stages of an execution that went well.
@@ -193,6 +213,7 @@ impl Inference {
             "last_response_us": self.last_response.map(offset),
             "end_us": offset(self.end),
             "responses": self.responses,
+            "asked": self.asked.as_ref().map(|asked| asked.to_json(self.arrival)),
             "gaps_us": self.gaps.iter().copied().map(micros).collect::<Vec<_>>(),
         })
     }

@@ -9,7 +9,7 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-use super::{Engine, Exchange, Match, Role, SOCKETS, TLS, TRITON_BACKEND, TRITON_SERVER, Target, inference};
+use super::{Engine, Exchange, Match, Role, SOCKETS, TLS, TRITON_BACKEND, TRITON_SERVER, Target, inference, kserve};
 use crate::host::process::Process;
 use crate::wire::RequestHead;
 
@@ -62,8 +62,8 @@ impl Engine for Triton {
     }
 
     /// Requests are seen at the C API; what travels over the sockets names them at most.
-    fn open(&self, _: &RequestHead) -> Option<Box<dyn Exchange>> {
-        None
+    fn open(&self, request: &RequestHead) -> Option<Box<dyn Exchange>> {
+        Some(Box::new(kserve::Ask::open(request)?))
     }
 
     fn calls(&self) -> Option<Box<dyn inference::Calls>> {

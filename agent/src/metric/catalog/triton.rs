@@ -8,6 +8,8 @@ pub(super) const TRITON: &[&Metric] = &[
     &TRITON_REQUEST_DURATION,
     &TRITON_QUEUE_DURATION,
     &TRITON_COMPUTE_DURATION,
+    &TRITON_FRONTEND_DURATION,
+    &TRITON_API_ERRORS,
     &TRITON_RESPONSES,
     &TRITON_PENDING_REQUESTS,
     &TRITON_BATCH_SIZE,
@@ -20,10 +22,11 @@ pub const TRITON_REQUESTS: Metric = Metric {
     otlp: "inferscope.triton.requests",
     kind: Kind::Counter,
     unit: Unit::Count,
-    labels: &["engine", "model", "service", "version", "status", "reason"],
+    labels: &["engine", "model", "service", "version", "status", "reason", "protocol"],
     help: "Requests for a model that ended. version: as the request asked for it, else empty. status: ok, error (reason: the \
            server's own error code), cancelled, rejected (it was never put into the model's queue), or unknown (its end was \
-           not seen, or it ended without an instance of the model). The steps of an ensemble are not among them",
+           not seen, or it ended without an instance of the model). The steps of an ensemble are not among them. \
+           protocol: how it came, http, grpc or in_process; empty where it may have come by several ways",
 };
 
 /// triton_request_duration_seconds
@@ -58,6 +61,29 @@ pub const TRITON_COMPUTE_DURATION: Metric = Metric {
     help: "stage=\"input\", \"infer\" and \"output\" of a request's execution, by its backend's own stamps, each request of a batch \
            with the whole batch's time, as nv_inference_compute_{input,infer,output}_duration_us; of requests whose execution \
            went well. A decoupled model's execution may return before its responses are made",
+};
+
+/// triton_frontend_duration_seconds
+pub const TRITON_FRONTEND_DURATION: Metric = Metric {
+    name: "triton_frontend_duration_seconds",
+    otlp: "inferscope.triton.frontend.duration",
+    kind: Kind::Histogram(BucketSet::InferenceDuration),
+    unit: Unit::Seconds,
+    labels: &["engine", "model", "service", "version", "protocol", "stage"],
+    help: "What the front end adds. stage=\"receive\": from the first byte of the client's request until the request's creation in \
+           the server; \"send\": from the last response until the last byte of the answer. Of requests that can only be one \
+           client's; of streams that carry many requests only the first",
+};
+
+/// triton_api_errors_total
+pub const TRITON_API_ERRORS: Metric = Metric {
+    name: "triton_api_errors_total",
+    otlp: "inferscope.triton.api_errors",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["engine", "service", "protocol", "code"],
+    help: "Requests for an inference that the front end refused before it made one: an unknown model, a body that can't be read. \
+           code: HTTP's status, or gRPC's where HTTP's says nothing. They are no model's requests",
 };
 
 /// triton_responses_total

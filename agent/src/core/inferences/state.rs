@@ -1,123 +1,48 @@
-//! The inferences of one process, from the calls of its server's library: which are under way, and how each ends.
-//!
-//! An inference has ended when its last response was sent *and* its backend has reported on it, in whichever order, or when
-//! its request is deleted. Some never reach a backend: ensembles, answers from a cache, what expires in the queue. What
-//! became of those the calls do not say; it is taken from the ensemble's steps where it can only be one way, else unknown.
-//!
-//! Requests that the server makes inside itself are executed and are nobody's inferences.
+//! What each call changes, and how inferences end: see the module above.
 
-use super::Output;
+use super::held::{Held, Last, Report};
 use super::instances::{Instances, Room};
-use crate::engine::inference::{Act, Calls, Fault, InstanceId, More, Outcome, RequestId, Stamps};
-use crate::event::{Call, Nanos};
+use super::{Executed, Work};
+use crate::core::Output;
+use crate::core::asks::Asks;
+use crate::engine::inference::{Act, Fault, InstanceId, More, Outcome, RequestId, Stamps};
+use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::inference::{Answer, Execution, Inference};
-use crate::request::{MAX_GAPS, Origin, Quality, Status};
-use inferscope_ebpf::Hook;
+use crate::request::{Origin, Quality, Status};
 use std::collections::BTreeMap;
 
 /// Inferences followed at once.
 const MAX_INFERENCES: usize = 65_536;
 /// Models of which something is remembered.
 const MAX_MODELS: usize = 4096;
-/// An inference is given up after so long without a sign of it.
-const STUCK: u64 = 3_600_000_000_000;
 
-/// One process's.
-pub(super) struct Inferences {
-    reader: Box<dyn Calls>,
-    state: State,
-}
-
-struct State {
-    origin: Origin,
-    under_way: BTreeMap<RequestId, Held>,
+/// What is known of one process.
+pub(super) struct State {
+    pub origin: Origin,
+    pub under_way: BTreeMap<RequestId, Held>,
     instances: Instances,
-    models: BTreeMap<String, Model>,
+    pub models: BTreeMap<String, Model>,
     /// When a request that the server made inside itself was last executed, and when one last failed.
     inner_executed: Option<Nanos>,
     inner_failed: Option<Nanos>,
-    tapped: bool,
-}
-
-/// An inference under way.
-struct Held {
-    inference: Inference,
-    refused: Option<Fault>,
-    /// Responses, failed ones included.
-    sent: u64,
-    last: Last,
-    report: Report,
-    gaps_over_bound: bool,
-}
-
-/// The last response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    Awaited,
-    /// It said itself that it was.
-    Sent,
-    /// It was said apart.
-    Told,
-}
-
-/// What its backend said of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Report {
-    Awaited,
-    /// Before the last response, as of a decoupled model.
-    Early(Outcome),
-    /// Behind it.
-    Late(Outcome),
+    pub tapped: bool,
 }
 
 /// What was learned of a model.
 #[derive(Clone, Copy, Debug, Default)]
-struct Model {
+pub(super) struct Model {
     /// Requests for it reach an instance: it is no ensemble.
-    executes: bool,
+    pub executes: bool,
     /// It may send any number of responses.
-    decoupled: bool,
+    pub decoupled: bool,
     /// Its backend reports behind the last response: how long an execution took says something.
     waits: bool,
 }
 
-/// What an execution says to metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Executed {
-    /// Who works.
-    pub origin: Origin,
-    /// The model.
-    pub model: String,
-    /// Which of its instances.
-    pub instance: u32,
-    /// What is said.
-    pub work: Work,
-}
-
-/// One of two things that are known at different times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// It begins, with so many requests.
-    Batch(u64),
-    /// It took so many nanoseconds.
-    Took(u64),
-}
-
-/// Requests that wait for their model, for a gauge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// Whose.
-    pub origin: Origin,
-    /// The model: one that was seen to execute.
-    pub model: String,
-    /// How many.
-    pub count: u64,
-}
-
-impl Inferences {
-    pub fn new(origin: Origin, reader: Box<dyn Calls>) -> Inferences {
-        let state = State {
+impl State {
+    pub fn new(origin: Origin) -> State {
+        State {
             origin,
             under_way: BTreeMap::new(),
             instances: Instances::default(),
@@ -125,64 +50,25 @@ impl Inferences {
             inner_executed: None,
             inner_failed: None,
             tapped: false,
-        };
-        Inferences { reader, state }
-    }
-
-    /// A call was seen. `tapped`: an engine inside the same server tells of its work itself.
-    pub fn call(&mut self, time: Nanos, hook: Hook, object: u64, call: &Call, tapped: bool, out: &mut Vec<Output>) {
-        let Inferences { reader, state } = self;
-        state.tapped = tapped;
-        let mut issues = Vec::new();
-        reader.call(hook, object, call, &mut issues, &mut |act| state.act(time, act, out));
-        out.extend(issues.into_iter().map(Output::Issue));
-    }
-
-    /// Time passed: gives up what nothing was heard of for long.
-    pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        let stuck = |held: &Held| now.since(held.inference.last_sign()) >= STUCK;
-        let stuck: Vec<_> = self.state.under_way.iter().filter(|(_, held)| stuck(held)).map(|(id, _)| *id).collect();
-        for id in stuck {
-            if let Some(held) = self.state.under_way.remove(&id) {
-                out.push(cut(held, now));
-            }
         }
     }
 
-    /// What is under way will not be seen to end.
-    pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
-        out.extend(std::mem::take(&mut self.state.under_way).into_values().map(|held| cut(held, time)));
-    }
-
-    /// Of each model that was seen to execute, how many requests wait for it.
-    pub fn pending(&self) -> impl Iterator<Item = Pending> {
-        let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
-        let executing = self.state.models.iter().filter(|(_, model)| model.executes);
-        waiting.extend(executing.map(|(name, _)| (name.as_str(), 0)));
-        for held in self.state.under_way.values().filter(|held| held.waits()) {
-            if let Some(count) = waiting.get_mut(held.inference.model.as_str()) {
-                *count = count.saturating_add(1);
+    /// Brings a request together with what a client asked, once all of it is said: when it is handed over, or never will be.
+    pub fn claim(&mut self, act: &Act<'_>, asks: &mut Asks) {
+        let (Act::Submitted { request } | Act::Deleted { request }) = act else { return };
+        self.with(*request, |held| {
+            let inference = &mut held.inference;
+            if inference.submitted.is_none() && inference.quality == Quality::Complete {
+                inference.asked = asks.claim(inference);
             }
-        }
-        waiting.into_iter().map(|(model, count)| Pending {
-            origin: self.state.origin.clone(),
-            model: model.to_owned(),
-            count,
-        })
+        });
     }
 
-    /// Inferences under way of decoupled models.
-    pub fn generating(&self) -> impl Iterator<Item = &Inference> {
-        let of_decoupled =
-            |held: &&Held| self.state.models.get(&held.inference.model).is_some_and(|model| model.decoupled);
-        self.state.under_way.values().filter(of_decoupled).map(|held| &held.inference)
-    }
-}
-
-impl State {
-    fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
+    pub fn act(&mut self, time: Nanos, act: Act<'_>, out: &mut Vec<Output>) {
         match act {
-            Act::Created { request, thread, model, version } => self.created(time, request, thread, model, version, out),
+            Act::Created { request, thread, model, version } => {
+                self.created(time, request, thread, model, version, out)
+            }
             Act::Named { request, id } => self.with(request, |held| id.clone_into(&mut held.inference.id)),
             Act::Submitted { request } => self.with(request, |held| held.inference.submitted = Some(time)),
             Act::Refused { request, why } => self.with(request, |held| held.refused = Some(why)),
@@ -198,8 +84,9 @@ impl State {
                 self.settle(request, out);
             }
             Act::Ended => {
-                let quality = Quality::JoinedMidway;
-                out.push(ended(Inference { quality, ..Inference::new(self.origin.clone(), 0, time) }));
+                let inference = Inference::new(self.origin.clone(), 0, time);
+                let inference = Inference { quality: Quality::JoinedMidway, ..inference };
+                out.push(self.ended(Held::new(inference)));
             }
             Act::Computed { request, instance, outcome, stamps } => {
                 self.computed(time, request, instance, outcome, stamps, out);
@@ -233,7 +120,7 @@ impl State {
             && let Some((_, oldest)) = self.under_way.pop_first()
         {
             out.push(Output::Issue(Issue::InferencesOverBound));
-            out.push(cut(oldest, time));
+            out.push(self.cut(oldest, time));
         }
         let mut inference = Inference::new(self.origin.clone(), thread, time);
         inference.version = version;
@@ -241,25 +128,10 @@ impl State {
             Some(model) => model.clone_into(&mut inference.model),
             None => inference.quality = Quality::JoinedMidway,
         }
-        let held = Held {
-            inference,
-            refused: None,
-            sent: 0,
-            last: Last::Awaited,
-            report: Report::Awaited,
-            gaps_over_bound: false,
-        };
-        self.under_way.insert(request, held);
+        self.under_way.insert(request, Held::new(inference));
     }
 
-    fn executing(
-        &mut self,
-        time: Nanos,
-        id: InstanceId,
-        batch: u64,
-        requests: &[RequestId],
-        out: &mut Vec<Output>,
-    ) {
+    fn executing(&mut self, time: Nanos, id: InstanceId, batch: u64, requests: &[RequestId], out: &mut Vec<Output>) {
         let ours = |request: &&RequestId| self.under_way.contains_key(request);
         if !requests.iter().all(|request| ours(&request)) {
             self.inner_executed = Some(time);
@@ -282,14 +154,7 @@ impl State {
         out.push(self.work(instance.model, instance.index, Work::Batch(batch)));
     }
 
-    fn responded(
-        &mut self,
-        time: Nanos,
-        request: RequestId,
-        more: More,
-        fault: Option<Fault>,
-        out: &mut Vec<Output>,
-    ) {
+    fn responded(&mut self, time: Nanos, request: RequestId, more: More, fault: Option<Fault>, out: &mut Vec<Output>) {
         let Some(held) = self.under_way.get_mut(&request) else {
             self.inner_failed = if fault.is_some() { Some(time) } else { self.inner_failed };
             return;
@@ -365,14 +230,14 @@ impl State {
             _ => Some(Status::Unknown),
         };
         let Some(mut held) = self.under_way.remove(&request) else { return };
-        match status {
-            None => return self.end(held, out),
-            Some(Status::Unknown) if held.inference.executed.is_some() => held.inference.quality = Quality::Gap,
-            Some(_) => {}
+        let Some(status) = status else { return self.end(held, out) };
+        let inference = &mut held.inference;
+        if status == Status::Unknown && inference.executed.is_some() {
+            inference.quality = inference.quality.max(Quality::Gap);
         }
-        let fault = held.refused.or(held.inference.fault);
-        let status = status.unwrap_or(Status::Unknown);
-        out.push(ended(Inference { status, fault, end: time, ..held.inference }));
+        inference.fault = held.refused.or(inference.fault);
+        (inference.status, inference.end) = (status, time);
+        out.push(self.ended(held));
     }
 
     /// How a request ended that no instance executed. Of an ensemble its steps tell, where they can only mean one.
@@ -400,30 +265,43 @@ impl State {
         }
     }
 
-    fn end(&mut self, held: Held, out: &mut Vec<Output>) {
-        let Held { mut inference, sent, last, report, .. } = held;
+    fn end(&mut self, mut held: Held, out: &mut Vec<Output>) {
         // A model that answers as a whole sends exactly one.
-        let many = sent != 1;
-        self.learn(&inference.model, out, |model| {
+        let many = held.sent != 1;
+        let late = matches!(held.report, Report::Late(_));
+        self.learn(&held.inference.model, out, |model| {
             model.decoupled |= many;
-            model.waits |= matches!(report, Report::Late(_));
+            model.waits |= late;
         });
-        let decoupled = many || self.models.get(&inference.model).is_some_and(|model| model.decoupled);
-        inference.answer = match (decoupled, last) {
-            (false, _) => Answer::Whole,
-            (true, Last::Sent) if !many => Answer::WholeOfDecoupled,
-            (true, _) => Answer::Streamed,
-        };
-        let failed = matches!(report, Report::Early(Outcome::Failure) | Report::Late(Outcome::Failure));
-        inference.status = match inference.fault {
-            _ if inference.cancelled.is_some() => Status::Cancelled,
+        let failed = matches!(held.report, Report::Early(Outcome::Failure) | Report::Late(Outcome::Failure));
+        held.inference.status = match held.inference.fault {
+            _ if held.inference.cancelled.is_some() => Status::Cancelled,
             Some(Fault::Cancelled) => Status::Cancelled,
             Some(_) => Status::Error,
             None if failed => Status::Error,
             None => Status::Ok,
         };
+        out.push(self.ended(held));
+    }
+
+    /// Its end was not seen.
+    pub fn cut(&self, mut held: Held, time: Nanos) -> Output {
+        let inference = &mut held.inference;
+        inference.quality = inference.quality.max(Quality::Truncated);
+        (inference.status, inference.end) = (Status::Unknown, time);
+        self.ended(held)
+    }
+
+    fn ended(&self, held: Held) -> Output {
+        let Held { mut inference, sent, last, .. } = held;
+        let decoupled = sent > 1 || self.models.get(&inference.model).is_some_and(|model| model.decoupled);
+        inference.answer = match (decoupled, sent, last) {
+            (false, ..) => Answer::Whole,
+            (true, 1, Last::Sent) | (true, 0, Last::Awaited) => Answer::WholeOfDecoupled,
+            (true, ..) => Answer::Streamed,
+        };
         inference.tapped = self.tapped;
-        out.push(ended(inference));
+        Output::Inference(Box::new(inference))
     }
 
     fn learn(&mut self, model: &str, out: &mut Vec<Output>, change: impl FnOnce(&mut Model)) {
@@ -442,64 +320,4 @@ impl State {
     fn work(&self, model: String, instance: u32, work: Work) -> Output {
         Output::Executed(Box::new(Executed { origin: self.origin.clone(), model, instance, work }))
     }
-}
-
-impl Held {
-    /// Handed over, and not yet executed or over.
-    fn waits(&self) -> bool {
-        let Inference { submitted, executed, .. } = &self.inference;
-        submitted.is_some() && executed.is_none() && self.refused.is_none()
-    }
-
-    fn is_over(&self) -> bool {
-        self.last != Last::Awaited && self.report != Report::Awaited
-    }
-
-    fn executed(&mut self, time: Nanos, batch: u64, model: &str, index: u32) {
-        // It may be executed again and again (an iterative sequence): the first time ends the queue.
-        if self.inference.executed.is_some() {
-            return;
-        }
-        self.inference.executed = Some(time);
-        self.inference.batch = Some(batch);
-        self.inference.instance = Some(index);
-        if self.inference.model.is_empty() {
-            model.clone_into(&mut self.inference.model);
-        }
-    }
-
-    /// Returns whether this is the first gap beyond what is kept.
-    fn responded(&mut self, time: Nanos, fault: Option<Fault>) -> bool {
-        self.sent = self.sent.saturating_add(1);
-        if let Some(fault) = fault {
-            self.inference.fault.get_or_insert(fault);
-            return false;
-        }
-        let inference = &mut self.inference;
-        inference.responses = inference.responses.saturating_add(1);
-        inference.first_response.get_or_insert(time);
-        let Some(last) = inference.last_response.replace(time) else { return false };
-        if inference.gaps.len() < MAX_GAPS {
-            inference.gaps.push(time.since(last));
-            return false;
-        }
-        !std::mem::replace(&mut self.gaps_over_bound, true)
-    }
-
-    fn finished(&mut self, time: Nanos, last: Last) {
-        if self.last == Last::Awaited {
-            self.last = last;
-            self.inference.end = time;
-        }
-    }
-}
-
-/// Its end was not seen.
-fn cut(held: Held, time: Nanos) -> Output {
-    let quality = held.inference.quality.max(Quality::Truncated);
-    ended(Inference { quality, status: Status::Unknown, end: time, ..held.inference })
-}
-
-fn ended(inference: Inference) -> Output {
-    Output::Inference(Box::new(inference))
 }

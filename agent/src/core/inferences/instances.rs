@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn an_index_is_the_smallest_that_is_free() {
         let mut instances = Instances::default();
-        let mut executing = |instances: &mut Instances, id, model, time| {
+        let executing = |instances: &mut Instances, id, model, time| {
             let (instance, _) = instances.executing(InstanceId(id), model, Nanos(time));
             instance.map(|instance| (instance.model.clone(), instance.index))
         };

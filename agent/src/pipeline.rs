@@ -74,6 +74,7 @@ impl Pipeline {
             .collect();
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
+        self.metrics.pending(view.pending);
         self.flush();
         view.connections
     }
@@ -101,17 +102,27 @@ impl Pipeline {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
                     self.metrics.record(&record);
-                    if let Some(records) = &mut self.records
-                        && let Err(error) = writeln!(records, "{}", record.to_json())
-                    {
-                        tracing::error!("the request log cannot be written, it ends here: {error}");
-                        self.records = None;
-                    }
+                    self.log_request(|| record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
+                Output::Refused(refusal) => self.metrics.refused(&refusal),
+                Output::Inference(inference) => {
+                    self.metrics.inference(&inference);
+                    self.log_request(|| inference.to_json());
+                }
+                Output::Executed(executed) => self.metrics.executed(&executed),
                 Output::Issue(issue) => self.issue(issue),
             }
+        }
+    }
+
+    fn log_request(&mut self, line: impl FnOnce() -> serde_json::Value) {
+        if let Some(records) = &mut self.records
+            && let Err(error) = writeln!(records, "{}", line())
+        {
+            tracing::error!("the request log cannot be written, it ends here: {error}");
+            self.records = None;
         }
     }
 

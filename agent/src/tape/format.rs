@@ -58,6 +58,8 @@ pub(super) mod wire {
         pub role: i32,
         #[prost(string, tag = "7")]
         pub model: String,
+        #[prost(uint32, optional, tag = "8")]
+        pub inside: Option<u32>,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -170,14 +172,15 @@ pub(super) fn to_header(header: wire::Header) -> Header {
 pub(super) fn from_input(input: Input) -> wire::Entry {
     let input = match input {
         Input::Kernel(event) => wire::Input::Kernel(from_event(event)),
-        Input::Process(ProcessChange::Started { time, tgid, engine, service, root, role, model }) => {
+        Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }) => {
             let role = match role {
                 Role::Frontend => wire::Role::Frontend,
                 Role::Engine => wire::Role::Engine,
                 Role::Worker => wire::Role::Worker,
             };
             let (time, tgid, root, role) = (time.0, tgid.0, root.0, role.into());
-            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model })
+            let inside = inside.map(|outer| outer.0);
+            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model, inside })
         }
         Input::Process(ProcessChange::Ended { time, tgid }) => {
             wire::Input::Ended(wire::Ended { time: time.0, tgid: tgid.0 })
@@ -197,9 +200,10 @@ pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
                 wire::Role::Engine => Role::Engine,
                 wire::Role::Worker => Role::Worker,
             };
-            let wire::Started { time, tgid, engine, service, root, role: _, model } = started;
+            let wire::Started { time, tgid, engine, service, root, role: _, model, inside } = started;
             let (time, root) = (Nanos(time), Tgid(if root == 0 { tgid } else { root }));
-            Input::Process(ProcessChange::Started { time, tgid: Tgid(tgid), engine, service, root, role, model })
+            let (tgid, inside) = (Tgid(tgid), inside.map(Tgid));
+            Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model })
         }
         wire::Input::Ended(wire::Ended { time, tgid }) => {
             Input::Process(ProcessChange::Ended { time: Nanos(time), tgid: Tgid(tgid) })

@@ -32,6 +32,7 @@ fn inputs() -> Vec<Input> {
             engine: "vllm".to_owned(),
             service: "vllm:8000".to_owned(),
             root: Tgid(6),
+            inside: Some(Tgid(5)),
             role: Role::Engine,
             model: "tiny".to_owned(),
         }),

@@ -2,9 +2,7 @@
 
 use super::catalog;
 use super::family::{Book, Family};
-use super::label::{
-    Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged,
-};
+use super::label::{Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged};
 use super::sink::{counter, gauge, histogram, observe, seconds};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};

@@ -45,6 +45,12 @@ pub enum Issue {
     EngineMessageMalformed,
     /// A message between a server's processes of which too little was copied.
     EngineMessageTruncated,
+    /// More jobs waiting at a server than are followed; the oldest was forgotten.
+    JobsOverBound,
+    /// A job of which the server wrote neither a last line nor a last message.
+    JobEndUnseen,
+    /// More nodes in a graph than are read; its workflow is not known.
+    NodesOverBound,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
 }
@@ -72,6 +78,9 @@ impl Issue {
         Issue::EngineClock,
         Issue::EngineMessageMalformed,
         Issue::EngineMessageTruncated,
+        Issue::JobsOverBound,
+        Issue::JobEndUnseen,
+        Issue::NodesOverBound,
         Issue::ZmtpMalformed,
     ];
 
@@ -99,6 +108,9 @@ impl Issue {
             Issue::EngineClock => "engine_clock",
             Issue::EngineMessageMalformed => "engine_message_malformed",
             Issue::EngineMessageTruncated => "engine_message_truncated",
+            Issue::JobsOverBound => "jobs_over_bound",
+            Issue::JobEndUnseen => "job_end_unseen",
+            Issue::NodesOverBound => "nodes_over_bound",
             Issue::ZmtpMalformed => "zmtp_malformed",
         }
     }

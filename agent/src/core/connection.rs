@@ -105,6 +105,9 @@ impl Connection {
             (_, State::Http(http)) => http.step(event, &self.server, group, out),
             (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
+        if let State::Http(http) = &mut self.state {
+            http.exchanged().into_iter().for_each(|exchanged| group.exchanged(exchanged, out));
+        }
         match fate {
             Fate::Unwatched => self.state = State::Unwatched,
             Fate::Waits => self.state = State::Waiting,

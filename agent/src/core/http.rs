@@ -20,8 +20,9 @@
 use super::connection::Fate;
 use super::edges::{self, Reading};
 use super::group::Group;
+use super::jobs::Exchanged;
 use super::opening::{Start, begins_event_chunk};
-use super::transaction::{Transaction, delivery};
+use super::transaction::{Ended, Transaction, delivery};
 use super::{Output, Server, Volume, record};
 use crate::config::Http;
 use crate::engine::Facts;
@@ -59,6 +60,8 @@ pub(super) struct HttpConnection {
     reading: Reading,
     /// Where what the client sent ends, as far as it was seen.
     received: u64,
+    /// Exchanges about jobs that are over.
+    exchanged: Vec<Exchanged>,
 }
 
 /// One direction.
@@ -96,12 +99,18 @@ impl HttpConnection {
             client_left: None,
             reading: Reading::Whole,
             received: 0,
+            exchanged: Vec::new(),
         }
     }
 
     /// Requests in flight, oldest first.
     pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.iter()
+    }
+
+    /// The exchanges about jobs that ended since the last time.
+    pub fn exchanged(&mut self) -> Vec<Exchanged> {
+        std::mem::take(&mut self.exchanged)
     }
 
     /// Takes one event other than the close.
@@ -385,9 +394,16 @@ impl HttpConnection {
     fn answered(&mut self, time: Nanos, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
         let ended = match self.transactions.pop_front() {
             Some(oldest) => oldest.end(time, Ending::Answered, issues),
-            None => self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default())),
+            None => {
+                let orphan = self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default()));
+                orphan.map(Ended::Inference)
+            }
         };
-        out.extend(ended.map(record));
+        match ended {
+            Some(Ended::Inference(ended)) => out.push(record(ended)),
+            Some(Ended::Jobs(exchanged)) => self.exchanged.push(exchanged),
+            None => {}
+        }
     }
 
     fn mark_all(&mut self, quality: Quality) {
@@ -397,7 +413,11 @@ impl HttpConnection {
 
     fn end_all(&mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
         let orphan = self.orphan.take().map(|orphan| orphan.end(time, ending, &Facts::default()));
-        let others = self.transactions.drain(..).filter_map(|transaction| transaction.end(time, ending, issues));
+        let others = self.transactions.drain(..).filter_map(|transaction| match transaction.end(time, ending, issues) {
+            Some(Ended::Inference(record)) => Some(record),
+            // What was answered only in part says nothing for sure.
+            Some(Ended::Jobs(_)) | None => None,
+        });
         out.extend(orphan.into_iter().chain(others).map(record));
     }
 }

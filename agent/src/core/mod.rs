@@ -8,10 +8,12 @@ use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
+use crate::job;
 use crate::request::{Origin, Record};
 use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
+pub use jobs::{Busy, Call};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ mod connection;
 mod edges;
 mod group;
 mod http;
+mod jobs;
 mod messages;
 mod opening;
 mod tap;
@@ -83,6 +86,10 @@ pub enum Output {
     Iterated(Box<Iterated>),
     /// A scheduler is done with a sequence.
     Sequence(Box<Finished>),
+    /// A job is over.
+    Job(Box<job::Record>),
+    /// An HTTP exchange about jobs was answered.
+    Call(Box<Call>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -131,6 +138,8 @@ pub struct View {
     pub connections: usize,
     /// The schedulers that are seen.
     pub schedulers: Vec<Standing>,
+    /// The servers whose jobs are seen.
+    pub jobs: Vec<Busy>,
 }
 
 /// Requests in flight that a gauge shows as one number.
@@ -209,13 +218,15 @@ impl Core {
             connection.truncate(time, out);
         }
         self.join(from, out);
+        self.groups.values_mut().for_each(|group| group.truncate(time, out));
     }
 
     /// What is under way now.
     #[must_use]
     pub fn view(&self) -> View {
         let schedulers = self.groups.values().flat_map(Group::standing).collect();
-        let mut view = View { connections: self.connections.len(), schedulers, ..View::default() };
+        let jobs = self.groups.values().filter_map(Group::busy).collect();
+        let mut view = View { connections: self.connections.len(), schedulers, jobs, ..View::default() };
         for transaction in self.connections.values().flat_map(Connection::transactions) {
             let Some((origin, facts)) = transaction.running() else { continue };
             let running = Running {
@@ -296,8 +307,10 @@ impl Core {
         }
         self.join(from, out);
         let Some(server) = self.servers.remove(&tgid) else { return };
-        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {
-            self.groups.remove(&server.root);
+        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid))
+            && let Some(mut group) = self.groups.remove(&server.root)
+        {
+            group.truncate(time, out);
         }
     }
 }

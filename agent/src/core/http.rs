@@ -22,6 +22,7 @@ use super::edges::{self, Reading};
 use super::group::Group;
 use super::opening::{Start, begins_event_chunk};
 use super::transaction::{Transaction, delivery};
+use super::websocket::WebSocketConnection;
 use super::{Output, Server, Volume, record};
 use crate::config::Http;
 use crate::engine::Facts;
@@ -30,7 +31,8 @@ use crate::issue::Issue;
 use crate::request::{Delivery, Ending, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
 use crate::wire::stream::Stream;
-use crate::wire::{Item, RequestHead, ResponseHead, Stretch};
+use crate::wire::websocket::Extensions;
+use crate::wire::{Item, RequestHead, ResponseHead, Side, Stretch, header};
 use std::collections::VecDeque;
 
 /// Requests that may wait for an answer on one connection.
@@ -59,6 +61,14 @@ pub(super) struct HttpConnection {
     reading: Reading,
     /// Where what the client sent ends, as far as it was seen.
     received: u64,
+    upgraded: Option<Upgraded>,
+}
+
+/// What the connection has become.
+struct Upgraded {
+    extensions: Extensions,
+    /// What the server sent in the same call.
+    first: Vec<u8>,
 }
 
 /// One direction.
@@ -96,7 +106,14 @@ impl HttpConnection {
             client_left: None,
             reading: Reading::Whole,
             received: 0,
+            upgraded: None,
         }
+    }
+
+    /// What it is from now on, and what the server has sent on that; `None` where it was not upgraded.
+    pub fn upgraded(self) -> Option<(WebSocketConnection, Vec<u8>)> {
+        let Upgraded { extensions, first } = self.upgraded?;
+        Some((WebSocketConnection::new(self.responses.stream, extensions), first))
     }
 
     /// Requests in flight, oldest first.
@@ -285,7 +302,7 @@ impl HttpConnection {
                     self.begun = None;
                 }
                 Item::Issue(issue) => issues.push(issue),
-                Item::Response(_) | Item::Upgraded => {}
+                Item::Response(_) | Item::Upgraded(_) => {}
             }
         }
         if self.requests.decoder.in_message() && !self.receiving {
@@ -325,11 +342,13 @@ impl HttpConnection {
         for item in self.responses.push(segment, issues) {
             match item {
                 Item::Response(head) => self.respond(time, &head, server, issues),
-                Item::Body(bytes) => match (self.transactions.front_mut(), &mut self.orphan) {
-                    (Some(oldest), _) => oldest.response_body(time, bytes, issues),
-                    (None, Some(orphan)) => orphan.written(time),
-                    (None, None) => {}
+                Item::Body(bytes) => match (self.transactions.front_mut(), &mut self.orphan, &mut self.upgraded) {
+                    (Some(oldest), ..) => oldest.response_body(time, bytes, issues),
+                    (None, Some(orphan), _) => orphan.written(time),
+                    (None, None, Some(upgraded)) => upgraded.first.extend_from_slice(bytes),
+                    (None, None, None) => {}
                 },
+                Item::Elided(_) if self.upgraded.is_some() => return Fate::Unwatched,
                 Item::Elided(bytes) => {
                     if let Some(oldest) = self.transactions.front_mut() {
                         oldest.response_elided(time, bytes, issues);
@@ -341,16 +360,21 @@ impl HttpConnection {
                     self.end_all(time, Ending::Unseen, issues, out);
                     self.pairing = Pairing::Lost;
                 }
-                Item::Upgraded => {
+                Item::Upgraded(head) => {
                     self.answered(time, issues, out);
                     self.truncate(time, out);
-                    return Fate::Unwatched;
+                    let is_websocket = header(&head.headers, "upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+                    if !is_websocket || server.engine.jobs().is_none() {
+                        return Fate::Unwatched;
+                    }
+                    let extensions = Extensions::agreed(&head.headers);
+                    self.upgraded = Some(Upgraded { extensions, first: Vec::new() });
                 }
                 Item::Issue(issue) => issues.push(issue),
                 Item::Request(_) => {}
             }
         }
-        Fate::Lives
+        if self.upgraded.is_some() { Fate::Upgraded } else { Fate::Lives }
     }
 
     /// Finds the pieces of an answer whose head was sent before the agent came.

@@ -19,10 +19,12 @@ mod connection;
 mod edges;
 mod group;
 mod http;
+mod log;
 mod messages;
 mod opening;
 mod tap;
 mod transaction;
+mod websocket;
 mod zmtp;
 
 /// Everything that the core is ever told.
@@ -171,6 +173,8 @@ struct Server {
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
 const SILENCE: u64 = 60_000_000_000;
+/// WebSockets that are read at once: 50 KB each.
+const MAX_WATCHED: usize = 1024;
 
 impl Core {
     /// A core that knows no process yet.
@@ -279,6 +283,7 @@ impl Core {
         let Some(group) = self.groups.get_mut(&server.root) else { return };
         match connection.step(event, group, out) {
             Fate::Lives => {}
+            Fate::Upgraded => self.bound_watched(event.conn, out),
             Fate::Unwatched | Fate::Waits => {
                 for direction in [Direction::Read, Direction::Write] {
                     out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
@@ -286,6 +291,17 @@ impl Core {
             }
             Fate::Over => drop(self.connections.remove(&event.conn)),
         }
+    }
+
+    /// Each WebSocket may hold a window that its messages are inflated with.
+    fn bound_watched(&mut self, newest: ConnKey, out: &mut Vec<Output>) {
+        let watched = self.connections.values().filter(|connection| connection.is_watched()).count();
+        if watched <= MAX_WATCHED {
+            return;
+        }
+        out.push(Output::Issue(Issue::WebSocketUnreadable));
+        self.connections.get_mut(&newest).into_iter().for_each(Connection::unwatch);
+        self.volumes_off(newest, out);
     }
 
     fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {

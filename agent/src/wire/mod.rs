@@ -71,9 +71,9 @@ pub enum Item<'a> {
     /// The current message was cut off: its stream has a gap in it, or ended early, or can't be read. Without a head
     /// before it where that happened in the head.
     Cut,
-    /// The connection now speaks another protocol; nothing more will be said. The message is over: after 101 it had no
-    /// [`Item::Response`].
-    Upgraded,
+    /// The connection now speaks another protocol: the message is over, and all that follows is said as its body. The
+    /// answer that said so has no [`Item::Response`] where it is 101.
+    Upgraded(ResponseHead),
     /// Something was wrong; decoding went on.
     Issue(Issue),
 }

@@ -123,6 +123,9 @@ impl Connection {
             (_, State::Messages(_) | State::Zmtp(_) | State::WebSocket(_) | State::Log(_)) => Fate::Lives,
             (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
+        if let State::Http(http) = &mut self.state {
+            http.exchanged().into_iter().for_each(|exchanged| group.exchanged(exchanged, out));
+        }
         self.settle_on(fate, event.time, group, out)
     }
 
@@ -140,13 +143,17 @@ impl Connection {
     fn upgrade(&mut self, time: Nanos, group: &mut Group, out: &mut Vec<Output>) -> Fate {
         let State::Http(http) = std::mem::replace(&mut self.state, State::Unwatched) else { return Fate::Unwatched };
         let Some((mut socket, first)) = http.upgraded() else { return Fate::Unwatched };
-        // Clients say nothing that matters.
-        out.push(Output::Volume { conn: self.key, direction: Direction::Read, volume: Volume::Off });
+        self.ask(socket.volumes(), out);
         match socket.read(time, Stretch::Bytes(&first), group, out) {
             Fate::Lives => self.state = State::WebSocket(Box::new(socket)),
             fate => return fate,
         }
         Fate::Upgraded
+    }
+
+    fn ask(&self, volumes: Vec<(Direction, Volume)>, out: &mut Vec<Output>) {
+        let conn = self.key;
+        out.extend(volumes.into_iter().map(|(direction, volume)| Output::Volume { conn, direction, volume }));
     }
 
     /// It is no longer read as a WebSocket: there are too many of them.
@@ -184,9 +191,10 @@ impl Connection {
             }
             Verdict::WebSocket => {
                 let mut socket = Box::new(WebSocketConnection::midway());
-                out.push(Output::Volume { conn: self.key, direction: Direction::Read, volume: Volume::Off });
+                let volumes = socket.volumes();
                 let fate = socket.data(time, self.key, segment, group, out);
                 self.state = State::WebSocket(socket);
+                self.ask(volumes, out);
                 return fate;
             }
             Verdict::Http(start, held) => (start, held),
@@ -217,7 +225,7 @@ impl Connection {
             && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);
         if at_socket && engine.messages().is_some() && !group.outranks(End::Wire) {
             Protocols::HttpAndZmtp
-        } else if engine.jobs().is_some() {
+        } else if group.has_jobs() {
             Protocols::HttpAndWebSocket
         } else {
             Protocols::Http

@@ -41,7 +41,7 @@ impl Log {
         stream.push(segment, &mut issues, &mut |stretch| {
             decoder.push(time, stretch, &mut |At { time, what }| match what {
                 Item::Line(line) => group.line(time, line, out),
-                Item::Cut => group.unheard(time),
+                Item::Cut => group.unheard(),
                 Item::Issue(issue) => out.push(Output::Issue(issue)),
             });
         });

@@ -13,9 +13,12 @@ use crate::issue::Issue;
 use crate::wire::Stretch;
 use crate::wire::stream::Stream;
 use crate::wire::websocket::{Decoder, Extensions, Item, Sender};
+use inferscope_ebpf::VOLUME_MESSAGE;
 
-/// Of a call so much is copied once pictures are sent as they are: more than any text of a job's progress has.
-const PLAIN_BYTES: u32 = 16 * 1024 - 64;
+/// Of a call so much is copied once pictures are sent as they are: more than most texts have.
+const PLAIN_BYTES: u32 = 16 * 1024;
+/// And so much where pictures are deflated: as much as the kernel side can.
+const DEFLATED_BYTES: u32 = VOLUME_MESSAGE;
 
 /// A WebSocket to a server of ours.
 pub(super) struct WebSocketConnection {
@@ -27,17 +30,17 @@ pub(super) struct WebSocketConnection {
 /// Whether pictures are copied, which nobody looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pictures {
-    /// They must be: messages behind them refer to them.
-    Needed,
     /// None was seen yet.
     NotSeen,
     LeftOut,
+    /// They are: messages behind them refer to them.
+    Copied,
 }
 
 impl WebSocketConnection {
     /// From the handshake on; `sent` stands where the server's side of it ends.
     pub fn new(sent: Stream, extensions: Extensions) -> WebSocketConnection {
-        let pictures = if extensions == Extensions::None { Pictures::NotSeen } else { Pictures::Needed };
+        let pictures = if extensions == Extensions::None { Pictures::NotSeen } else { Pictures::Copied };
         WebSocketConnection { stream: sent, decoder: Decoder::new(Sender::Server, extensions), pictures }
     }
 
@@ -45,6 +48,15 @@ impl WebSocketConnection {
     pub fn midway() -> WebSocketConnection {
         let decoder = Decoder::midway(Sender::Server);
         WebSocketConnection { stream: Stream::new(None), decoder, pictures: Pictures::NotSeen }
+    }
+
+    /// What is to be copied from the beginning.
+    pub fn volumes(&self) -> Vec<(Direction, Volume)> {
+        let nothing = (Direction::Read, Volume::Off);
+        match self.pictures {
+            Pictures::Copied => vec![nothing, (Direction::Write, Volume::Head(DEFLATED_BYTES))],
+            Pictures::NotSeen | Pictures::LeftOut => vec![nothing],
+        }
     }
 
     /// Takes bytes.
@@ -62,24 +74,35 @@ impl WebSocketConnection {
         let (mut stretches, mut issues) = (Vec::new(), Vec::new());
         self.stream.push(segment, &mut issues, &mut |stretch| stretches.push(stretch));
         out.extend(issues.into_iter().map(Output::Issue));
-        let fates = stretches.into_iter().map(|stretch| self.read(time, stretch, group, out));
-        let fate = fates.fold(Fate::Lives, |fate, next| if fate == Fate::Lives { next } else { fate });
-        if self.pictures == Pictures::LeftOut {
-            return fate;
+        let before = self.pictures;
+        for stretch in stretches {
+            if let fate @ Fate::Unwatched = self.read(time, stretch, group, out) {
+                return fate;
+            }
         }
-        fate
+        if self.pictures != before {
+            let volume = Volume::Head(PLAIN_BYTES);
+            out.push(Output::Volume { conn: key, direction: Direction::Write, volume });
+        }
+        Fate::Lives
     }
 
     /// Reads on.
     pub fn read(&mut self, time: Nanos, stretch: Stretch<'_>, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+        let WebSocketConnection { decoder, pictures, .. } = self;
         let mut fate = Fate::Lives;
-        self.decoder.push(stretch, &mut |item| match item {
+        decoder.push(stretch, &mut |item| match item {
             Item::Text { bytes, total } => group.said(time, &Said::Text { bytes, total }, out),
-            Item::Binary { total } => group.said(time, &Said::Binary { total }, out),
-            Item::Cut => group.unheard(time),
+            Item::Binary { total } => {
+                if *pictures == Pictures::NotSeen && total > u64::from(PLAIN_BYTES) {
+                    *pictures = Pictures::LeftOut;
+                }
+                group.said(time, &Said::Binary { total }, out);
+            }
+            Item::Cut => group.unheard(),
             Item::Unreadable => {
                 out.push(Output::Issue(Issue::WebSocketUnreadable));
-                group.unheard(time);
+                group.unheard();
                 fate = Fate::Unwatched;
             }
             Item::Issue(issue) => out.push(Output::Issue(issue)),

@@ -189,6 +189,18 @@ pub struct Graph {
     pub workflow: String,
     /// The checkpoint or the like that it loads first, "" where none is known.
     pub model: String,
+    /// Images that it makes where nothing is cached, as far as nodes tell; `None` where they don't.
+    pub images: Option<u64>,
+}
+
+impl Graph {
+    /// The sampler that nodes name, where they name only one.
+    #[must_use]
+    pub fn only_sampler(&self) -> Option<Arc<str>> {
+        let mut named = self.nodes.values().filter_map(|node| node.sampler.as_ref());
+        let first = named.next()?;
+        named.all(|other| other == first).then(|| Arc::clone(first))
+    }
 }
 
 /// A node of a graph.

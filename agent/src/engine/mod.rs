@@ -137,6 +137,7 @@ pub const SOCKETS: Target = Target {
         Hook::Send,
         Hook::Sendto,
         Hook::Sendmsg,
+        Hook::Sendfile,
         Hook::Accept,
         Hook::Accept4,
         Hook::Close,

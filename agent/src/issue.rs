@@ -53,6 +53,14 @@ pub enum Issue {
     NodesOverBound,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// Bytes that are no WebSocket frame, or no deflated message, where one should be.
+    WebSocketMalformed,
+    /// A deflated WebSocket message that becomes longer than the bound.
+    WebSocketTooLong,
+    /// A WebSocket connection whose deflated messages can't be read: its beginning was not seen, or bytes are missing.
+    WebSocketUnreadable,
+    /// A line of a server's log longer than the bound: its end was left out.
+    LogLineTooLong,
 }
 
 impl Issue {
@@ -82,6 +90,10 @@ impl Issue {
         Issue::JobEndUnseen,
         Issue::NodesOverBound,
         Issue::ZmtpMalformed,
+        Issue::WebSocketMalformed,
+        Issue::WebSocketTooLong,
+        Issue::WebSocketUnreadable,
+        Issue::LogLineTooLong,
     ];
 
     /// Label value.
@@ -112,6 +124,10 @@ impl Issue {
             Issue::JobEndUnseen => "job_end_unseen",
             Issue::NodesOverBound => "nodes_over_bound",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::WebSocketMalformed => "websocket_malformed",
+            Issue::WebSocketTooLong => "websocket_too_long",
+            Issue::WebSocketUnreadable => "websocket_unreadable",
+            Issue::LogLineTooLong => "log_line_too_long",
         }
     }
 }

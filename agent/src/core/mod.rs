@@ -22,10 +22,12 @@ mod edges;
 mod group;
 mod http;
 mod jobs;
+mod log;
 mod messages;
 mod opening;
 mod tap;
 mod transaction;
+mod websocket;
 mod zmtp;
 
 /// Everything that the core is ever told.
@@ -103,7 +105,8 @@ pub enum Volume {
     Head(u32),
     /// Sizes and times only.
     SizeOnly,
-    /// Sizes and times only, until the process has received more than so many bytes: then all, in both directions.
+    /// Sizes and times only, of calls that begin while the process has received no more than so many bytes; then all, in
+    /// both directions.
     SizeOnlyWhile {
         /// The position of what it has received.
         received: u64,
@@ -180,6 +183,8 @@ struct Server {
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
 const SILENCE: u64 = 60_000_000_000;
+/// WebSockets that are read at once: 50 KB each.
+const MAX_WATCHED: usize = 1024;
 
 impl Core {
     /// A core that knows no process yet.
@@ -290,13 +295,21 @@ impl Core {
         let Some(group) = self.groups.get_mut(&server.root) else { return };
         match connection.step(event, group, out) {
             Fate::Lives => {}
-            Fate::Unwatched | Fate::Waits => {
-                for direction in [Direction::Read, Direction::Write] {
-                    out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
-                }
-            }
+            Fate::Upgraded => self.bound_watched(event.conn, out),
+            Fate::Unwatched | Fate::Waits => turn_off(event.conn, out),
             Fate::Over => drop(self.connections.remove(&event.conn)),
         }
+    }
+
+    /// Each WebSocket may hold a window that its messages are inflated with.
+    fn bound_watched(&mut self, newest: ConnKey, out: &mut Vec<Output>) {
+        let watched = self.connections.values().filter(|connection| connection.is_watched()).count();
+        if watched <= MAX_WATCHED {
+            return;
+        }
+        out.push(Output::Issue(Issue::WebSocketUnreadable));
+        self.connections.get_mut(&newest).into_iter().for_each(Connection::unwatch);
+        turn_off(newest, out);
     }
 
     fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {
@@ -312,6 +325,13 @@ impl Core {
         {
             group.truncate(time, out);
         }
+    }
+}
+
+/// Nobody wants to hear of a connection.
+fn turn_off(conn: ConnKey, out: &mut Vec<Output>) {
+    for direction in [Direction::Read, Direction::Write] {
+        out.push(Output::Volume { conn, direction, volume: Volume::Off });
     }
 }
 

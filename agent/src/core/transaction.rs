@@ -54,6 +54,12 @@ impl Transaction {
         self.exchange.as_ref().filter(|_| streamed).map(|exchange| exchange.facts())
     }
 
+    /// Whether the body of this side is of use.
+    pub fn reads(&self, side: Side) -> bool {
+        let is_unread = side == Side::Response && matches!(self.body, Body::Unread);
+        !is_unread && self.exchange.as_ref().is_some_and(|exchange| exchange.reads(side))
+    }
+
     /// Nobody reads the rest of its answer.
     pub fn unread(&mut self) {
         self.request.unread();

@@ -138,6 +138,7 @@ pub const SOCKETS: Target = Target {
         Hook::Send,
         Hook::Sendto,
         Hook::Sendmsg,
+        Hook::Sendfile,
         Hook::Accept,
         Hook::Accept4,
         Hook::Close,

@@ -329,9 +329,8 @@ impl Queue {
         if self.working.is_some() || self.unknown > 0 {
             return;
         }
-        let place = |one: &Job, other: &Job| {
-            one.number().total_cmp(&other.number()).then_with(|| one.id().cmp(other.id()))
-        };
+        let place =
+            |one: &Job, other: &Job| one.number().total_cmp(&other.number()).then_with(|| one.id().cmp(other.id()));
         let first = self.waiting.iter().enumerate().min_by(|(_, one), (_, other)| place(one, other));
         let Some((index, _)) = first else { return };
         let mut job = self.waiting.remove(index);

@@ -140,6 +140,8 @@ pub fn line(output: &Output) -> String {
         Output::Issue(issue) => issue.name().to_owned(),
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
+        Output::Job(job) => format!("job {} {}", job.id, job.status.name()),
+        Output::Call(call) => format!("call {} {}", call.endpoint, call.code),
         Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
     }
 }

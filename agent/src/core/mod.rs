@@ -14,7 +14,6 @@ use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
 pub use jobs::{Busy, Call};
-pub(crate) use log::is_one as is_log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

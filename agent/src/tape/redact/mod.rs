@@ -119,7 +119,7 @@ impl Redactor {
     fn segment(&mut self, event: &Event, segment: &Segment) -> Vec<u8> {
         let ConnKey { tgid, layer, id, generation } = event.conn;
         let words = self.words.get(&tgid).copied().unwrap_or_else(|| keys::of(""));
-        if words.logs == Logs::Kept && crate::core::is_log(event) {
+        if words.logs == Logs::Kept && event.is_log() {
             return self.logs.entry((tgid, id)).or_default().segment(segment);
         }
         let key = (tgid, layer, id);

@@ -24,6 +24,9 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
         "display_node",
         "display_node_id",
         "exception_type",
+        "lora_name",
+        "model_name",
+        "model_path",
         "node",
         "node_id",
         "node_type",
@@ -37,7 +40,7 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
         "unet_name",
     ],
     numbers: &["batch_size", "max", "number", "queue_remaining", "steps", "timestamp", "value"],
-    lists: &["delete", "executed", "messages", "nodes"],
+    lists: &["delete", "executed", "guider", "messages", "model", "nodes"],
     names: &[
         "clear",
         "client_id",
@@ -67,4 +70,13 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
 };
 
 /// Settings of nodes that name no text.
-const SETTINGS: &[&str] = &["batch_size", "ckpt_name", "sampler_name", "steps", "unet_name"];
+const SETTINGS: &[&str] = &[
+    "batch_size",
+    "ckpt_name",
+    "lora_name",
+    "model_name",
+    "model_path",
+    "sampler_name",
+    "steps",
+    "unet_name",
+];

@@ -151,7 +151,8 @@ pub fn line(output: &Output) -> String {
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
         Output::Job(job) => format!(
-            "job {} {} by {} steps={:?} cached={:?} images={:?}",
+            "job {} {} {} by {} steps={:?} cached={:?} images={:?}",
+            job.id,
             job.status.name(),
             job.quality.name(),
             job.source.name(),

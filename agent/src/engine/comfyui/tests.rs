@@ -206,7 +206,7 @@ fn messages() {
         (r#"{"type": "progress_state", "data": {"prompt_id": "p", "nodes": {"3": {"value": 1}}}}"#, ""),
         (r#"{"type": "feature_flags", "data": {}}"#, ""),
         (r#"{"type": "executing", "data": {"node": "3", "prompt"#, ""),
-        ("SECRET", "json_malformed"),
+        ("}SECRET", "json_malformed"),
         ("", ""),
     ] {
         assert_eq!(said(text.as_bytes()), expected, "{text}");

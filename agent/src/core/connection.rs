@@ -9,7 +9,7 @@ use super::tap::Tap;
 use super::transaction::Transaction;
 use super::websocket::WebSocketConnection;
 use super::zmtp::ZmtpConnection;
-use super::{Output, Server, Volume, log};
+use super::{Output, Server, Volume};
 use crate::config::EngineMessages;
 use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
@@ -62,7 +62,7 @@ impl Connection {
                 None => State::Unwatched,
             },
             Layer::Call => State::Unwatched,
-            Layer::Socket if log::is_one(event) && server.engine.jobs().is_some() => State::Log(Box::default()),
+            Layer::Socket if event.is_log() && server.engine.jobs().is_some() => State::Log(Box::default()),
             Layer::Socket | Layer::Tls => State::Opening(Opening::new(event.midway)),
         };
         Connection { key: event.conn, server: server.clone(), last_seen: event.time, state }

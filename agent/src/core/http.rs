@@ -33,7 +33,7 @@ use crate::request::{Delivery, Ending, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
 use crate::wire::stream::Stream;
 use crate::wire::websocket::Extensions;
-use crate::wire::{Item, RequestHead, ResponseHead, Side, Stretch, header};
+use crate::wire::{Item, RequestHead, ResponseHead, Side, Stretch, is_websocket};
 use std::collections::VecDeque;
 
 /// A body of which more than this is to come is worth asking for less of it.
@@ -403,9 +403,7 @@ impl HttpConnection {
                 Item::Upgraded(head) => {
                     self.answered(time, issues, out);
                     self.truncate(time, out);
-                    let is_websocket =
-                        header(&head.headers, "upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
-                    if !is_websocket || !group.has_jobs() {
+                    if !is_websocket(&head) || !group.has_jobs() {
                         return Fate::Unwatched;
                     }
                     let extensions = Extensions::agreed(&head.headers);

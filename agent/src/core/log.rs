@@ -4,24 +4,15 @@
 use super::Output;
 use super::connection::Fate;
 use super::group::Group;
-use crate::event::{Direction, Event, Nanos, Segment};
+use crate::event::{Direction, Nanos, Segment};
 use crate::wire::At;
 use crate::wire::lines::{Decoder, Item};
 use crate::wire::stream::Stream;
-
-/// The descriptors of standard output and error.
-const DESCRIPTORS: [u64; 2] = [1, 2];
 
 /// A descriptor that a server logs to.
 pub(super) struct Log {
     stream: Stream,
     decoder: Decoder,
-}
-
-/// Whether an event is on such a descriptor: one that was there before the agent. A server that closed them may accept a
-/// client there.
-pub(super) fn is_one(event: &Event) -> bool {
-    event.midway && DESCRIPTORS.contains(&event.conn.id)
 }
 
 impl Default for Log {

@@ -5,7 +5,7 @@ use super::connections::Connections;
 use super::load::{LoadError, Loaded, load_program, syscall_of};
 use super::plan::{self, MappedFile, Probe};
 use crate::engine::{Library, Target};
-use crate::event::Tgid;
+use crate::event::{LOG, Tgid};
 use crate::host::sockets;
 use crate::status::{self, HookState};
 use aya::Ebpf;
@@ -20,9 +20,6 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// Standard output and error.
-const LOG: [u32; 2] = [1, 2];
 
 /// How a process's socket calls are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -54,6 +54,12 @@ pub fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str
     headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
+/// Whether an answer that ends HTTP on its connection begins a WebSocket there.
+#[must_use]
+pub fn is_websocket(head: &ResponseHead) -> bool {
+    header(&head.headers, "upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
 /// What a message decoder says, in stream order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {

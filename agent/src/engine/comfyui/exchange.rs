@@ -34,14 +34,22 @@ enum Asks {
     /// To work on this.
     Job(Box<Drawing>),
     /// To take jobs out of the queue.
-    Removal { reader: Reader, ids: Vec<String>, all: bool },
+    Removal {
+        reader: Reader,
+        ids: Vec<String>,
+        all: bool,
+    },
 }
 
 /// What is read of the answer.
 enum Answers {
     Nothing,
     /// The job's id and number.
-    Job { reader: Reader, id: Option<String>, number: Option<f64> },
+    Job {
+        reader: Reader,
+        id: Option<String>,
+        number: Option<f64>,
+    },
     Removed,
     History(Box<History>),
     /// The type of an error.

@@ -176,9 +176,8 @@ fn workflow<'c>(classes: impl Iterator<Item = &'c str>) -> String {
     let mut classes: Vec<_> = classes.collect();
     classes.sort_unstable();
     let bytes = classes.iter().flat_map(|class| class.bytes().chain([b'\n']));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{:012x}", (hash >> 48) ^ (hash & 0xffff_ffff_ffff))
 }
 

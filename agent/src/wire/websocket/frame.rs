@@ -18,19 +18,19 @@ const MAX_BYTES: usize = 14;
 
 /// What a frame begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) kind: Kind,
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
     /// Whether its message goes on in another frame.
-    pub(super) end: End,
-    pub(super) coding: Coding,
+    pub(crate) end: End,
+    pub(crate) coding: Coding,
     /// All zeros where it is not masked.
-    pub(super) mask: [u8; 4],
-    pub(super) payload: u64,
+    pub(crate) mask: [u8; 4],
+    pub(crate) payload: u64,
 }
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Text,
     Binary,
     Continuation,
@@ -40,28 +40,28 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Last,
     More,
 }
 
 /// How the message that begins here is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Plain,
     Deflated,
 }
 
 /// A header under way.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: [u8; MAX_BYTES],
     len: usize,
 }
 
 /// How far a header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     More,
     Whole(Header),
     Malformed,
@@ -69,7 +69,7 @@ pub(super) enum Progress {
 
 impl Buffer {
     /// Takes from the front of `input` what belongs to the header; returns the rest.
-    pub(super) fn take<'a>(&mut self, input: &'a [u8], sender: Sender) -> (Progress, &'a [u8]) {
+    pub(crate) fn take<'a>(&mut self, input: &'a [u8], sender: Sender) -> (Progress, &'a [u8]) {
         let mut rest = input;
         while let Some((&byte, behind)) = rest.split_first() {
             let Some(slot) = self.bytes.get_mut(self.len) else { return (Progress::Malformed, rest) };

@@ -11,7 +11,7 @@
 //! the direction is unreadable for good, and says so.
 
 mod extension;
-mod frame;
+pub(crate) mod frame;
 mod inflate;
 #[cfg(test)]
 mod tests;
@@ -344,7 +344,7 @@ enum Next {
 
 impl Header {
     /// Whether it is a piece of a message.
-    fn carries_content(&self) -> bool {
+    pub(crate) fn carries_content(&self) -> bool {
         matches!(self.kind, Kind::Text | Kind::Binary | Kind::Continuation)
     }
 }

@@ -26,9 +26,10 @@ fn graph(body: &str) -> Graph {
 }
 
 fn samples(classes: &[(&str, &str)]) -> String {
-    let nodes = classes.iter().enumerate().map(|(id, (class, inputs))| {
-        format!(r#""{id}": {{"class_type": "{class}", "inputs": {{{inputs}}}}}"#)
-    });
+    let nodes = classes
+        .iter()
+        .enumerate()
+        .map(|(id, (class, inputs))| format!(r#""{id}": {{"class_type": "{class}", "inputs": {{{inputs}}}}}"#));
     format!(r#"{{"prompt": {{{}}}}}"#, nodes.collect::<Vec<_>>().join(", "))
 }
 
@@ -85,11 +86,24 @@ fn the_model() {
     for (classes, expected) in [
         (vec![("UNETLoader", r#""unet_name": "flux""#)], "flux"),
         (vec![("LoraLoader", r#""lora_name": "l""#), ("CheckpointLoader", r#""ckpt_name": "c""#)], "c"),
-        (vec![("CheckpointLoader", r#""ckpt_name": "base""#), ("CheckpointLoader", r#""ckpt_name": "refiner""#)], "base"),
+        (
+            vec![("CheckpointLoader", r#""ckpt_name": "base""#), ("CheckpointLoader", r#""ckpt_name": "refiner""#)],
+            "base",
+        ),
         (vec![("UpscaleModelLoader", r#""model_name": "4x""#)], "4x"),
         (vec![("TinyRandomModel", r#""seed": 1"#), sampler], "TinyRandomModel"),
-        (vec![("TinyRandomModel", ""), ("Patch", r#""model": ["0", 0]"#), ("KSampler", r#""model": ["1", 0]"#)], "TinyRandomModel"),
-        (vec![("Own", ""), ("BasicGuider", r#""model": ["0", 0]"#), ("SamplerCustomAdvanced", r#""guider": ["1", 0]"#)], "Own"),
+        (
+            vec![("TinyRandomModel", ""), ("Patch", r#""model": ["0", 0]"#), ("KSampler", r#""model": ["1", 0]"#)],
+            "TinyRandomModel",
+        ),
+        (
+            vec![
+                ("Own", ""),
+                ("BasicGuider", r#""model": ["0", 0]"#),
+                ("SamplerCustomAdvanced", r#""guider": ["1", 0]"#),
+            ],
+            "Own",
+        ),
         (vec![("A", r#""model": ["1", 0]"#), ("KSampler", r#""model": ["0", 0]"#)], "A"),
         (vec![("EmptyImage", ""), ("SaveImage", r#""images": ["0", 0]"#)], ""),
     ] {

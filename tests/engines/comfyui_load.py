@@ -2,8 +2,8 @@
 
 usage: comfyui_load.py --port N [--tls] [--mode ws|deflate|poll] [--out FILE] ACTION [options]
 
-  load       [--clients 1] [--prompts 10] [--workflow image|sample|both] [--again]   prompts, one behind the other per client
-  queue      [--prompts 5]   all sent at once, the last one to the front
+  load       [--clients 1] [--prompts 6] [--workflow image|sample|both] [--again]   prompts, one behind the other per client
+  queue      [--prompts 6]   all sent at once, the last one to the front
   fail       a node that raises
   interrupt  one prompt is interrupted while it runs, one is taken from the queue
   invalid    graphs that ComfyUI refuses
@@ -84,6 +84,24 @@ def node(class_type, **inputs):
 WORKFLOWS = {"image": [image_workflow], "sample": [sample_workflow], "both": [image_workflow, sample_workflow]}
 
 
+def note(seen, at, said):
+    """What a message of the WebSocket says of its prompt."""
+    kind, data = said["type"], said["data"]
+    if kind == "execution_start":
+        seen["started_ns"] = at
+    elif kind == "execution_cached":
+        seen["cached"] = len(data["nodes"])
+    elif kind == "progress":
+        seen["steps_ns"].append(at)
+        seen["step_values"].append(data["value"])
+    elif kind == "executed":
+        seen["executed"].append(data["node"])
+    elif kind in ENDS:
+        seen |= {"ended_ns": at, "outcome": ENDS[kind], "error": data.get("exception_type")}
+    elif kind == "executing" and data["node"] is None:
+        seen["idle_ns"] = at
+
+
 class Client:
     """One HTTP session, and a WebSocket where the mode has one."""
 
@@ -151,22 +169,9 @@ class Client:
             seen = waiting.get(data.get("prompt_id"))
             if not seen:
                 continue
-            if kind == "execution_start":
-                seen["started_ns"] = at
-            elif kind == "execution_cached":
-                seen["cached"] = len(data["nodes"])
-            elif kind == "progress":
-                seen["steps_ns"].append(at)
-                seen["step_values"].append(data["value"])
-            elif kind == "executed":
-                seen["executed"].append(data["node"])
-            elif kind in ENDS:
-                seen |= {"ended_ns": at, "outcome": ENDS[kind], "error": data.get("exception_type")}
-                if kind != "execution_success":
-                    del waiting[seen["id"]]
-            elif kind == "executing" and data["node"] is None:
-                seen["idle_ns"] = at
-                waiting.pop(seen["id"], None)
+            note(seen, at, said)
+            if "idle_ns" in seen or kind in ENDS and kind != "execution_success":
+                del waiting[seen["id"]]
             if until and until(kind, data):
                 return
 
@@ -300,7 +305,7 @@ def main():
     parser.add_argument("--seed", type=int, default=time.time_ns() % (1 << 30))
     parser.add_argument("--text", default=QUIET)
     parser.add_argument("--clients", type=int, default=1)
-    parser.add_argument("--prompts", type=int, default=10)
+    parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--workflow", choices=WORKFLOWS, default="image")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--megabytes", type=int, default=20)

@@ -6,6 +6,7 @@ usage: comfyui_load.py --port N [--tls] [--mode ws|deflate|poll] [--out FILE] AC
   queue      [--prompts 6]   all sent at once, the last one to the front
   fail       a node that raises
   interrupt  one prompt is interrupted while it runs, one is taken from the queue
+  wait       [--seconds 5] that a prompt takes; another one waits behind it
   invalid    graphs that ComfyUI refuses
   upload     [--megabytes 20] and fetches what was uploaded
   health     exit code 0 when it answers
@@ -235,6 +236,14 @@ async def queue(options):
         return await client.follow(prompts)
 
 
+async def wait(options):
+    """A prompt that takes long, and one that waits behind it."""
+    async with Client(options) as client:
+        slow = await client.submit("wait", wait_workflow(client.next_seed(), options.seconds))
+        quick = await client.submit("image", image_workflow(client.next_seed(), ""))
+        return await client.follow([slow, quick])
+
+
 async def fail(options):
     """A node raises, and the exception's message quotes the text."""
     async with Client(options) as client:
@@ -293,7 +302,7 @@ async def health(options):
     return []
 
 
-ACTIONS = {action.__name__: action for action in (load, queue, fail, interrupt, invalid, upload, health)}
+ACTIONS = {action.__name__: action for action in (load, queue, wait, fail, interrupt, invalid, upload, health)}
 
 
 def main():
@@ -308,6 +317,7 @@ def main():
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--workflow", choices=WORKFLOWS, default="image")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--megabytes", type=int, default=20)
     parser.add_argument("action", choices=ACTIONS)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-//! tests/engines/comfyui_load.py from Rust: what it is asked to do, and what it saw.
+//! tests/engines/comfyui_load.py and comfyui_browser.py from Rust: what they are asked to do, and what they saw.
 
 use super::ComfyServer;
 use crate::vllm::{Transport, engines};
@@ -21,7 +21,7 @@ pub enum Mode {
 /// One run of the client.
 #[derive(Clone, Debug)]
 pub struct Load {
-    mode: Mode,
+    script: &'static str,
     arguments: Vec<String>,
 }
 
@@ -34,6 +34,9 @@ pub struct Prompt {
     pub workflow: String,
     /// The HTTP code of the answer.
     pub status: u16,
+    /// Nodes of its graph.
+    #[serde(default)]
+    pub nodes: u64,
     /// Before the request was sent.
     pub sent_ns: u64,
     /// When the answer was there.
@@ -89,13 +92,19 @@ impl Load {
     /// An action of the client, watched by a plain WebSocket.
     #[must_use]
     pub fn of(action: &str) -> Load {
-        Load { mode: Mode::Socket, arguments: vec![action.to_owned()] }
+        Load { script: "engines/comfyui_load.py", arguments: vec![action.to_owned()] }
+    }
+
+    /// Prompts from within ComfyUI's own page, in a browser.
+    #[must_use]
+    pub fn in_a_browser() -> Load {
+        Load { script: "engines/comfyui_browser.py", arguments: Vec::new() }
     }
 
     /// Watched in another way.
     #[must_use]
     pub fn mode(self, mode: Mode) -> Load {
-        Load { mode, ..self }
+        self.with("--mode", mode.name())
     }
 
     /// One more option and its value.
@@ -122,20 +131,20 @@ impl ComfyServer {
     /// Starts the client. [`read`] waits for it.
     pub fn begin(&self, load: &Load) -> Result<Child> {
         let mut client = Command::new(engines().join("venv-comfy/bin/python"));
-        client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/comfyui_load.py"));
-        client.args(["--port", &self.address.port().to_string(), "--mode", load.mode.name()]);
+        client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(load.script));
+        client.args(["--port", &self.address.port().to_string()]);
         if self.transport == Transport::Tls {
             client.arg("--tls");
         }
         client.args(&load.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        client.spawn().context("comfyui_load.py does not start")
+        client.spawn().with_context(|| format!("{} does not start", load.script))
     }
 }
 
 /// What a client saw, when it has ended.
 pub fn read(client: Child) -> Result<Vec<Prompt>> {
     let output = client.wait_with_output()?;
-    ensure!(output.status.success(), "comfyui_load.py fails: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "the client fails: {}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout)?;
-    lines.lines().map(|line| serde_json::from_str(line).context("a line of comfyui_load.py")).collect()
+    lines.lines().map(|line| serde_json::from_str(line).context("a line of the client")).collect()
 }

@@ -2,9 +2,10 @@
 //!
 //! What it reads and writes lies in a folder of its own. It installs nothing: `cargo xtask setup --engines` does.
 
+pub mod agreement;
 mod client;
 
-pub use client::{Load, Mode, Own, Prompt};
+pub use client::{Load, Mode, Own, Prompt, read};
 
 use crate::process_group::ProcessGroup;
 use crate::vllm::{Transport, engines};

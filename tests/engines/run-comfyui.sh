@@ -16,6 +16,7 @@ if [ "${TLS:-off}" = on ]; then
   set -- --tls-keyfile "$INFERSCOPE_ENGINES/tls/key.pem" --tls-certfile "$INFERSCOPE_ENGINES/tls/cert.pem" "$@"
 fi
 mkdir -p "$folder"/{custom_nodes/inferscope,input,output,temp,user,models}
+folder=$(cd "$folder" && pwd)
 cp "$nodes"/*.py "$folder/custom_nodes/inferscope/"
 
 # No request leaves this machine; and one thread, or the sampler's threads fight for two cores (1 step a second, not 100).

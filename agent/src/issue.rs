@@ -45,8 +45,22 @@ pub enum Issue {
     EngineMessageMalformed,
     /// A message between a server's processes of which too little was copied.
     EngineMessageTruncated,
+    /// More jobs waiting at a server than are followed; the oldest was forgotten.
+    JobsOverBound,
+    /// A job of which the server wrote neither a last line nor a last message.
+    JobEndUnseen,
+    /// More nodes in a graph than are read; its workflow is not known.
+    NodesOverBound,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// Bytes that are no WebSocket frame, or no deflated message, where one should be.
+    WebSocketMalformed,
+    /// A deflated WebSocket message that becomes longer than the bound.
+    WebSocketTooLong,
+    /// A WebSocket connection whose deflated messages can't be read: its beginning was not seen, or bytes are missing.
+    WebSocketUnreadable,
+    /// A line of a server's log longer than the bound: its end was left out.
+    LogLineTooLong,
 }
 
 impl Issue {
@@ -72,7 +86,14 @@ impl Issue {
         Issue::EngineClock,
         Issue::EngineMessageMalformed,
         Issue::EngineMessageTruncated,
+        Issue::JobsOverBound,
+        Issue::JobEndUnseen,
+        Issue::NodesOverBound,
         Issue::ZmtpMalformed,
+        Issue::WebSocketMalformed,
+        Issue::WebSocketTooLong,
+        Issue::WebSocketUnreadable,
+        Issue::LogLineTooLong,
     ];
 
     /// Label value.
@@ -99,7 +120,14 @@ impl Issue {
             Issue::EngineClock => "engine_clock",
             Issue::EngineMessageMalformed => "engine_message_malformed",
             Issue::EngineMessageTruncated => "engine_message_truncated",
+            Issue::JobsOverBound => "jobs_over_bound",
+            Issue::JobEndUnseen => "job_end_unseen",
+            Issue::NodesOverBound => "nodes_over_bound",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::WebSocketMalformed => "websocket_malformed",
+            Issue::WebSocketTooLong => "websocket_too_long",
+            Issue::WebSocketUnreadable => "websocket_unreadable",
+            Issue::LogLineTooLong => "log_line_too_long",
         }
     }
 }

@@ -101,17 +101,24 @@ impl Pipeline {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
                     self.metrics.record(&record);
-                    if let Some(records) = &mut self.records
-                        && let Err(error) = writeln!(records, "{}", record.to_json())
-                    {
-                        tracing::error!("the request log cannot be written, it ends here: {error}");
-                        self.records = None;
-                    }
+                    self.log(&record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
+                Output::Job(record) => self.log(&record.to_json()),
+                Output::Call(_) => {}
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Issue(issue) => self.issue(issue),
             }
+        }
+    }
+
+    /// Writes the line of a finished request or job.
+    fn log(&mut self, record: &serde_json::Value) {
+        if let Some(records) = &mut self.records
+            && let Err(error) = writeln!(records, "{record}")
+        {
+            tracing::error!("the request log cannot be written, it ends here: {error}");
+            self.records = None;
         }
     }
 

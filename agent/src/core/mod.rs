@@ -8,10 +8,12 @@ use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
+use crate::job;
 use crate::request::{Origin, Record};
 use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
+pub use jobs::{Busy, Call};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,10 +21,13 @@ mod connection;
 mod edges;
 mod group;
 mod http;
+mod jobs;
+mod log;
 mod messages;
 mod opening;
 mod tap;
 mod transaction;
+mod websocket;
 mod zmtp;
 
 /// Everything that the core is ever told.
@@ -83,6 +88,10 @@ pub enum Output {
     Iterated(Box<Iterated>),
     /// A scheduler is done with a sequence.
     Sequence(Box<Finished>),
+    /// A job is over.
+    Job(Box<job::Record>),
+    /// An HTTP exchange about jobs was answered.
+    Call(Box<Call>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -96,7 +105,8 @@ pub enum Volume {
     Head(u32),
     /// Sizes and times only.
     SizeOnly,
-    /// Sizes and times only, until the process has received more than so many bytes: then all, in both directions.
+    /// Sizes and times only, of calls that begin while the process has received no more than so many bytes; then all, in
+    /// both directions.
     SizeOnlyWhile {
         /// The position of what it has received.
         received: u64,
@@ -131,6 +141,8 @@ pub struct View {
     pub connections: usize,
     /// The schedulers that are seen.
     pub schedulers: Vec<Standing>,
+    /// The servers whose jobs are seen.
+    pub jobs: Vec<Busy>,
 }
 
 /// Requests in flight that a gauge shows as one number.
@@ -171,6 +183,8 @@ struct Server {
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
 const SILENCE: u64 = 60_000_000_000;
+/// WebSockets that are read at once: 50 KB each.
+const MAX_WATCHED: usize = 1024;
 
 impl Core {
     /// A core that knows no process yet.
@@ -209,13 +223,15 @@ impl Core {
             connection.truncate(time, out);
         }
         self.join(from, out);
+        self.groups.values_mut().for_each(|group| group.truncate(time, out));
     }
 
     /// What is under way now.
     #[must_use]
     pub fn view(&self) -> View {
         let schedulers = self.groups.values().flat_map(Group::standing).collect();
-        let mut view = View { connections: self.connections.len(), schedulers, ..View::default() };
+        let jobs = self.groups.values().filter_map(Group::busy).collect();
+        let mut view = View { connections: self.connections.len(), schedulers, jobs, ..View::default() };
         for transaction in self.connections.values().flat_map(Connection::transactions) {
             let Some((origin, facts)) = transaction.running() else { continue };
             let running = Running {
@@ -279,13 +295,21 @@ impl Core {
         let Some(group) = self.groups.get_mut(&server.root) else { return };
         match connection.step(event, group, out) {
             Fate::Lives => {}
-            Fate::Unwatched | Fate::Waits => {
-                for direction in [Direction::Read, Direction::Write] {
-                    out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
-                }
-            }
+            Fate::Upgraded => self.bound_watched(event.conn, out),
+            Fate::Unwatched | Fate::Waits => turn_off(event.conn, out),
             Fate::Over => drop(self.connections.remove(&event.conn)),
         }
+    }
+
+    /// Each WebSocket may hold a window that its messages are inflated with.
+    fn bound_watched(&mut self, newest: ConnKey, out: &mut Vec<Output>) {
+        let watched = self.connections.values().filter(|connection| connection.is_watched()).count();
+        if watched <= MAX_WATCHED {
+            return;
+        }
+        out.push(Output::Issue(Issue::WebSocketUnreadable));
+        self.connections.get_mut(&newest).into_iter().for_each(Connection::unwatch);
+        turn_off(newest, out);
     }
 
     fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {
@@ -296,9 +320,18 @@ impl Core {
         }
         self.join(from, out);
         let Some(server) = self.servers.remove(&tgid) else { return };
-        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {
-            self.groups.remove(&server.root);
+        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid))
+            && let Some(mut group) = self.groups.remove(&server.root)
+        {
+            group.truncate(time, out);
         }
+    }
+}
+
+/// Nobody wants to hear of a connection.
+fn turn_off(conn: ConnKey, out: &mut Vec<Output>) {
+    for direction in [Direction::Read, Direction::Write] {
+        out.push(Output::Volume { conn, direction, volume: Volume::Off });
     }
 }
 

@@ -1,7 +1,8 @@
 //! One request and its answer on a connection: brings together the body's coding, the engine and the times.
 
 use super::Server;
-use crate::engine::{Exchange, Facts};
+use super::jobs::Exchanged;
+use crate::engine::{Exchange, Facts, Purpose};
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::{Delivery, Ending, Origin, Quality, Record, Request};
@@ -13,6 +14,14 @@ pub(super) struct Transaction {
     /// `None` where the request is not inference: it is held only so that answers meet their requests.
     exchange: Option<Box<dyn Exchange>>,
     body: Body,
+}
+
+/// What is left of a transaction that is over.
+pub(super) enum Ended {
+    /// A request for inference.
+    Inference(Record),
+    /// An exchange about jobs.
+    Jobs(Exchanged),
 }
 
 /// How the response's body is read.
@@ -35,13 +44,20 @@ impl Transaction {
 
     /// Who answers it and what is known of it; `None` where it is not inference.
     pub fn running(&self) -> Option<(&Origin, &Facts)> {
-        Some((self.request.origin(), self.exchange.as_ref()?.facts()))
+        let exchange = self.exchange.as_ref().filter(|exchange| exchange.purpose() == Purpose::Inference)?;
+        Some((self.request.origin(), exchange.facts()))
     }
 
     /// What is known of an answer whose content has begun.
     pub fn with_content(&self) -> Option<&Facts> {
         let streamed = matches!(self.body, Body::Events(_)) && self.request.has_content();
         self.exchange.as_ref().filter(|_| streamed).map(|exchange| exchange.facts())
+    }
+
+    /// Whether the body of this side is of use.
+    pub fn reads(&self, side: Side) -> bool {
+        let is_unread = side == Side::Response && matches!(self.body, Body::Unread);
+        !is_unread && self.exchange.as_ref().is_some_and(|exchange| exchange.reads(side))
     }
 
     /// Nobody reads the rest of its answer.
@@ -132,13 +148,21 @@ impl Transaction {
         }
     }
 
-    /// It is over: its record, if it was inference.
-    pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Record> {
+    /// It is over: what is left of it, if it is of interest.
+    pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Ended> {
         if ending == Ending::Answered {
             self.tell(time, &Message::End(Side::Response), issues);
         }
-        let exchange = self.exchange?;
-        Some(self.request.end(time, ending, exchange.facts()))
+        let mut exchange = self.exchange?;
+        let record = self.request.end(time, ending, exchange.facts());
+        match exchange.purpose() {
+            Purpose::Inference => Some(Ended::Inference(record)),
+            Purpose::Jobs if record.code == 0 => None,
+            Purpose::Jobs => {
+                let Record { arrival, end: answered, code, .. } = record;
+                Some(Ended::Jobs(Exchanged { arrival, answered, code, told: exchange.told() }))
+            }
+        }
     }
 
     /// Tells the engine what says nothing about time.

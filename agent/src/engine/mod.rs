@@ -7,9 +7,10 @@
 use crate::event::Nanos;
 use crate::host::process::Process;
 use crate::issue::Issue;
-use crate::wire::{Message, RequestHead};
+use crate::wire::{Message, RequestHead, Side};
 use inferscope_ebpf::Hook;
 
+pub mod job;
 pub mod openai;
 pub mod report;
 pub mod vllm;
@@ -45,6 +46,12 @@ pub trait Engine: Sync {
     /// A reader of what the server's processes tell each other, one for each message socket; `None` where this kind of
     /// server has no such messages.
     fn messages(&self) -> Option<Box<dyn report::Messages>> {
+        None
+    }
+
+    /// A reader of what a server of jobs says outside of HTTP exchanges, one for each server; `None` where this kind of
+    /// server has no jobs.
+    fn jobs(&self) -> Option<Box<dyn job::Reader>> {
         None
     }
 
@@ -130,6 +137,7 @@ pub const SOCKETS: Target = Target {
         Hook::Send,
         Hook::Sendto,
         Hook::Sendmsg,
+        Hook::Sendfile,
         Hook::Accept,
         Hook::Accept4,
         Hook::Close,
@@ -208,6 +216,30 @@ pub trait Exchange: Send {
 
     /// What is known by now.
     fn facts(&self) -> &Facts;
+
+    /// Whether it is inference by itself, or about jobs, which are worked on outside of exchanges.
+    fn purpose(&self) -> Purpose {
+        Purpose::Inference
+    }
+
+    /// Of an exchange about jobs that is over: what it said of them.
+    fn told(&mut self) -> job::Told {
+        job::Told::default()
+    }
+
+    /// Whether the body of this side is of any use from here on. What nobody reads need not be copied.
+    fn reads(&self, _side: Side) -> bool {
+        true
+    }
+}
+
+/// What an exchange is to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request whose answer is the work: it ends as a record.
+    Inference,
+    /// A request about jobs: see [`job`].
+    Jobs,
 }
 
 /// What an exchange has said of itself, text excluded.

@@ -21,6 +21,9 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Standard output and error.
+const LOG: [u32; 2] = [1, 2];
+
 /// How a process's socket calls are seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
@@ -136,6 +139,14 @@ impl Probes {
             self.add_open_connections(tgid);
         }
         Ok(grown)
+    }
+
+    /// Makes what an attached process writes to its standard output and error known like a connection, whatever these are.
+    pub fn read_log(&self, tgid: Tgid) {
+        let generation = crate::host::clock::now().0 as u32;
+        for descriptor in LOG {
+            self.connections.add_midway(tgid, descriptor, generation);
+        }
     }
 
     /// Attaches one probe, which stays until the link is dropped. Nothing else of the process is touched.

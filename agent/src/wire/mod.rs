@@ -1,18 +1,20 @@
 //! From stream bytes to messages. Pure, incremental, and never failing: a decoder returns what it could read and says
 //! the rest as [`Issue`]s. Splitting the same bytes at other places never changes what a decoder says.
 //!
-//! `stream` puts segments in order; `http1` and `zmtp` cut a stream into messages; `sse` cuts a body into events; `json`
-//! reads single fields out of partial documents, `msgpack` value after value. Nothing here knows an engine.
+//! `stream` puts segments in order; `http1`, `websocket` and `zmtp` cut a stream into messages; `sse` cuts a body into events; `json`
+//! reads single fields out of partial documents, `msgpack` value after value, `lines` what a process writes for people. Nothing here knows an engine.
 
 use crate::event::Nanos;
 use crate::issue::Issue;
 
 pub mod http1;
 pub mod json;
+pub mod lines;
 pub mod msgpack;
 mod scan;
 pub mod sse;
 pub mod stream;
+pub mod websocket;
 pub mod zmtp;
 
 /// A stretch of one direction of one connection, in order.
@@ -69,9 +71,9 @@ pub enum Item<'a> {
     /// The current message was cut off: its stream has a gap in it, or ended early, or can't be read. Without a head
     /// before it where that happened in the head.
     Cut,
-    /// The connection now speaks another protocol; nothing more will be said. The message is over: after 101 it had no
-    /// [`Item::Response`].
-    Upgraded,
+    /// The connection now speaks another protocol: the message is over, and all that follows is said as its body. The
+    /// answer that said so has no [`Item::Response`] where it is 101.
+    Upgraded(ResponseHead),
     /// Something was wrong; decoding went on.
     Issue(Issue),
 }

@@ -25,7 +25,7 @@ fn note(said: &mut Vec<Said>, item: Item<'_>) {
         Item::Elided(bytes) => Said::Elided(bytes),
         Item::End => Said::End,
         Item::Cut => Said::Cut,
-        Item::Upgraded => Said::Upgraded,
+        Item::Upgraded(_) => Said::Upgraded,
         Item::Issue(issue) => Said::Issue(issue),
     };
     match (said.last_mut(), item) {

@@ -10,13 +10,14 @@ use crate::issue::Issue;
 use crate::wire::{Message, RequestHead, Side};
 use inferscope_ebpf::Hook;
 
+pub mod comfyui;
 pub mod job;
 pub mod openai;
 pub mod report;
 pub mod vllm;
 
 /// Every engine that this build knows, in the order in which they are asked.
-pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm];
+pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &comfyui::Comfyui];
 
 /// The engine of a name (label value and configuration key).
 #[must_use]

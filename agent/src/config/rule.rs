@@ -67,7 +67,8 @@ pub fn workflow_hash(hash: &str) -> Result<(), String> {
     if hash.len() == 12 && hash.bytes().all(digit) {
         return Ok(());
     }
-    Err("expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)".to_owned())
+    Err("expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)"
+        .to_owned())
 }
 
 /// A text that says something.

@@ -117,7 +117,8 @@ fn single_problems() {
     check("limits: {models: 4294967296}", "f.yaml:1: limits.models: expected a whole number, found 4294967296");
     check("limits: {models: 0}", "f.yaml:1: limits.models: expected 1 to 10000, found 0");
     for key in ["portrait", "845DC029C8B5", "1"] {
-        let message = "expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)";
+        let message =
+            "expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)";
         check(&format!("workflows: {{{key}: x}}"), &format!("f.yaml:1: workflows.{key}: {message}"));
     }
     check("workflows: {845dc029c8b5: ' '}", "f.yaml:1: workflows.845dc029c8b5: expected text, found none");

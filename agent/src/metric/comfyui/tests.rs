@@ -84,7 +84,9 @@ fn a_job_is_counted_and_measured() {
         format!("comfyui_queue_duration_seconds_count{{{of}}} 1"),
         format!("comfyui_time_to_first_step_seconds_sum{{{of}}} 1.5"),
         format!("comfyui_time_to_first_step_seconds_count{{{of}}} 1"),
-        format!(r#"comfyui_step_duration_seconds_sum{{{server},sampler="euler",source="messages"}} 0.30000000000000007"#),
+        format!(
+            r#"comfyui_step_duration_seconds_sum{{{server},sampler="euler",source="messages"}} 0.30000000000000007"#
+        ),
         format!(r#"comfyui_step_duration_seconds_count{{{server},sampler="euler",source="messages"}} 3"#),
         r#"comfyui_node_duration_seconds_sum{engine="vllm",service="s",class_type="KSampler"} 0.7"#.to_owned(),
         r#"comfyui_node_duration_seconds_count{engine="vllm",service="s",class_type="KSampler"} 1"#.to_owned(),
@@ -141,7 +143,10 @@ fn names_are_capped() {
         metrics.job(&Record { workflow: workflow.into(), nodes, ..job() });
     }
     let series = series(&metrics);
-    for (name, labels) in [("comfyui_prompts_total", r#"workflow="other""#), ("comfyui_node_duration_seconds_count", r#"class_type="other""#)] {
+    for (name, labels) in [
+        ("comfyui_prompts_total", r#"workflow="other""#),
+        ("comfyui_node_duration_seconds_count", r#"class_type="other""#),
+    ] {
         let is_its = |line: &&String| line.starts_with(name) && line.contains(labels) && line.ends_with(" 1");
         assert_eq!(series.iter().filter(is_its).count(), 1, "{name}: {series:?}");
     }

@@ -320,10 +320,7 @@ fn failures_in_lines() {
         scene.worked(120, 20);
     }
     scene.tick(9_000);
-    scene.check(&[
-        "a error error=E by=log queue=1 took=20 steps=0",
-        "b interrupted by=log queue=6 took=15 steps=0",
-    ]);
+    scene.check(&["a error error=E by=log queue=1 took=20 steps=0", "b interrupted by=log queue=6 took=15 steps=0"]);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub enum Report<'a> {
     Started {
         /// The job.
         id: &'a str,
+        /// When, as the server says.
+        stamp: Option<Millis>,
     },
     /// A message: what needs no work, because it was done before.
     Cached {
@@ -96,6 +98,8 @@ pub enum Report<'a> {
         id: &'a str,
         /// How it came out.
         outcome: Outcome,
+        /// When, as the server says.
+        stamp: Option<Millis>,
     },
     /// A line: the server began to listen; it knows of no earlier job.
     Listening,
@@ -115,6 +119,10 @@ pub enum Report<'a> {
     /// A line: the job under way is over.
     Worked(Lasted),
 }
+
+/// A stamp of the server's wall clock, in milliseconds: only differences mean anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub u64);
 
 /// How a job came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,15 +220,15 @@ pub struct Node {
     pub sampler: Option<Arc<str>>,
 }
 
-/// A job that is over, as the server keeps it. Its stamps are milliseconds of the wall clock: only differences mean anything.
+/// A job that is over, as the server keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     /// Its id.
     pub id: String,
     /// When the work began.
-    pub started_ms: Option<u64>,
+    pub started: Option<Millis>,
     /// When it ended.
-    pub ended_ms: Option<u64>,
+    pub ended: Option<Millis>,
     /// Whether and how it came out; `None` where it is not said.
     pub outcome: Option<Outcome>,
     /// Nodes that needed no work, where it is said.

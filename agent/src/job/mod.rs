@@ -10,11 +10,12 @@ mod run;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub use record::{Gap, ImagesFrom, NodeTime, Record, Source, Status};
 pub use run::Run;
 
-use crate::engine::job::{Graph, Lasted, Outcome, Past, Submission};
+use crate::engine::job::{Graph, Lasted, Millis, Outcome, Past, Submission};
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::{Origin, Quality};
@@ -56,6 +57,8 @@ struct Watched {
     steps: Steps,
     images: Vec<(String, u64)>,
     outcome: Option<Outcome>,
+    /// When the work began and ended, by the server's stamps.
+    stamps: [Option<Millis>; 2],
     /// The last message of all.
     silent: Option<Nanos>,
 }
@@ -159,8 +162,9 @@ impl Job {
     }
 
     /// A message: the work on it begins.
-    pub fn started(&mut self, at: Nanos) {
+    pub fn started(&mut self, at: Nanos, stamp: Option<Millis>) {
         self.started.get_or_insert(at);
+        self.watched.stamps[0] = stamp;
     }
 
     /// A message: these nodes need no work.
@@ -188,8 +192,11 @@ impl Job {
     }
 
     /// A message: it is over.
-    pub fn finished(&mut self, at: Nanos, outcome: Outcome) {
-        self.watched.nodes.over(at, outcome == Outcome::Success);
+    pub fn finished(&mut self, at: Nanos, outcome: Outcome, stamp: Option<Millis>) {
+        // The message may leave long after the work: the worker's line does not.
+        let over = self.worked.as_ref().map_or(at, |worked| worked.at.min(at));
+        self.watched.nodes.over(over, outcome == Outcome::Success);
+        self.watched.stamps[1] = stamp;
         self.watched.outcome.get_or_insert(outcome);
     }
 

@@ -7,8 +7,9 @@
 //! from which the worker was free, where that lies in the range, else the range's middle. Where no lines are read, it is
 //! from the first message to the last, else what the server answers of it later.
 
+use super::times::Times;
 use super::{Job, Watched};
-use crate::engine::job::{Graph, Lasted, Outcome, Past};
+use crate::engine::job::{Graph, Outcome, Past};
 use crate::event::{Nanos, Tgid};
 use crate::request::Quality;
 use serde_json::{Value, json};
@@ -171,7 +172,7 @@ impl Job {
     #[must_use]
     pub fn end(self, now: Nanos) -> Record {
         let outcome = self.outcome();
-        let (started, end, took) = self.times(now);
+        let Times { started, end, took } = self.times(now);
         let Job { origin, id, asked, watched, worked, past, removed, .. } = self;
         let (status, error) = match outcome {
             _ if removed => (Status::Cancelled, None),
@@ -231,30 +232,6 @@ impl Job {
         let said = self.watched.outcome.clone().or(answered);
         let worked = self.worked.as_ref();
         said.or_else(|| worked.map(|worked| worked.run.outcome.clone().unwrap_or(Outcome::Success)))
-    }
-
-    /// Beginning and end of the work, and how long it took.
-    fn times(&self, now: Nanos) -> (Option<Nanos>, Nanos, Option<u64>) {
-        if let Some(worked) = &self.worked {
-            let began = began(worked.at, worked.lasted, self.started, self.free);
-            return (Some(began), worked.at, Some(worked.at.since(began)));
-        }
-        if let (Some(started), Some(silent)) = (self.started, self.watched.silent) {
-            return (Some(started), silent, Some(silent.since(started)));
-        }
-        let took = self.past.as_ref().and_then(|past| past.ended_ms?.checked_sub(past.started_ms?));
-        (self.started, now, took.map(|millis| millis.saturating_mul(1_000_000)))
-    }
-}
-
-/// When a job began that ended at `end`.
-fn began(end: Nanos, lasted: Lasted, said: Option<Nanos>, free: Option<Nanos>) -> Nanos {
-    let earliest = Nanos(end.0.saturating_sub(lasted.most));
-    let latest = Nanos(end.0.saturating_sub(lasted.least));
-    match (said, free) {
-        (Some(said), _) => said.clamp(earliest, latest),
-        (None, Some(free)) if free >= earliest => free.min(latest),
-        (None, _) => Nanos(earliest.0.midpoint(latest.0)),
     }
 }
 

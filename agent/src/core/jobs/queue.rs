@@ -201,9 +201,9 @@ impl Queue {
         let mut issues = Vec::new();
         match report {
             Report::Queue { remaining } => self.unknown = remaining.saturating_sub(self.known()),
-            Report::Started { id } => {
+            Report::Started { id, stamp } => {
                 self.turn_to(at, id, out);
-                self.with(id, |job| job.started(at));
+                self.with(id, |job| job.started(at, stamp));
             }
             Report::Node { id, node, shown } => {
                 self.turn_to(at, id, out);
@@ -214,7 +214,7 @@ impl Queue {
                 self.with(id, |job| job.progress(at, node, value, max, &mut issues));
             }
             Report::Executed { id, node, images } => self.with(id, |job| job.executed(node, images)),
-            Report::Finished { id, outcome } => self.with(id, |job| job.finished(at, outcome)),
+            Report::Finished { id, outcome, stamp } => self.with(id, |job| job.finished(at, outcome, stamp)),
             Report::NoNode { id } => self.silent(at, id, out),
             Report::Listening => {
                 self.truncate(at, out);

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::engine::job::{Graph, Lasted, Node, Outcome, Past, Report, Submission};
+use crate::engine::job::{Graph, Lasted, Millis, Node, Outcome, Past, Report, Submission};
 use crate::event::Tgid;
 use crate::issue::Issue;
 use crate::job::Record;
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     fn start(&mut self, ms: u64, id: &str) {
-        self.say(ms, Report::Started { id });
+        self.say(ms, Report::Started { id, stamp: None });
         self.say(ms, Report::Cached { id, nodes: &["1".to_owned()] });
     }
 
@@ -65,7 +65,7 @@ impl Scene {
     }
 
     fn finish(&mut self, ms: u64, id: &str, outcome: Outcome) {
-        self.say(ms, Report::Finished { id, outcome });
+        self.say(ms, Report::Finished { id, outcome, stamp: None });
         self.say(ms, Report::NoNode { id });
     }
 
@@ -140,7 +140,7 @@ fn watched() {
     scene.check(&[]);
     scene.finish(151, "a", Outcome::Success);
     scene.check(&[
-        "a success by=messages queue=3 took=48 first=21 steps=3 gaps=10,10 nodes=KSampler:30,SaveImage:11 cached=1 loads=5 images=1",
+        "a success by=messages queue=3 took=48 first=21 steps=3 gaps=10,10 nodes=KSampler:30,SaveImage:10 cached=1 loads=5 images=1",
     ]);
     assert_eq!(scene.queue.standing(), Some((0, 0)));
 }
@@ -185,7 +185,10 @@ fn neither_messages_nor_lines() {
     let mut scene = Scene::new();
     scene.submit(100, "a", 0.0);
     let outcome = Some(Outcome::Success);
-    scene.past(300, Past { id: "a".into(), started_ms: Some(7), ended_ms: Some(57), outcome, ..Past::default() });
+    scene.past(
+        300,
+        Past { id: "a".into(), started: Some(Millis(7)), ended: Some(Millis(57)), outcome, ..Past::default() },
+    );
     scene.check(&["a success by=history took=50 images=0"]);
     assert_eq!(scene.queue.standing(), Some((0, 0)));
 }
@@ -267,8 +270,8 @@ fn several_clients() {
     scene.start(102, "mine");
     scene.sample(103, "mine", 1);
     // Every watching client is told of an interrupt.
-    scene.say(120, Report::Finished { id: "mine", outcome: Outcome::Interrupted });
-    scene.say(120, Report::Finished { id: "mine", outcome: Outcome::Interrupted });
+    scene.say(120, Report::Finished { id: "mine", outcome: Outcome::Interrupted, stamp: None });
+    scene.say(120, Report::Finished { id: "mine", outcome: Outcome::Interrupted, stamp: None });
     scene.worked(121, 20);
     scene.say(121, Report::NoNode { id: "mine" });
     scene.start(122, "yours");
@@ -353,7 +356,7 @@ fn the_agent_comes_in_the_middle() {
     scene.worked(1_300, 1_100);
     scene.tick(9_000);
     scene.check(&[
-        "x success quality=joined_midway by=messages took=60 steps=3 nodes=:10 images=0",
+        "x success quality=joined_midway by=messages took=60 steps=3 nodes=:9 images=0",
         " success quality=joined_midway by=log took=90 steps=0",
         "a success by=log queue=101 took=1100 steps=0 images=1",
     ]);

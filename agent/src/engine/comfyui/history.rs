@@ -3,7 +3,7 @@
 //! `{ID: {"prompt": […], "outputs": {NODE: {"images": [{…}]}}, "status": {"messages": [["execution_start", {"timestamp":
 //! 1700000000000}], …]}}}`. The graph comes first and may be long: where bytes of it are missing, nothing behind is read.
 
-use crate::engine::job::{Outcome, Past};
+use crate::engine::job::{Millis, Outcome, Past};
 use crate::issue::Issue;
 use crate::wire::json::{self, Path, Reader, Value};
 use std::collections::VecDeque;
@@ -71,8 +71,10 @@ fn messages(past: &mut Past, message: &mut String, path: &Path, value: &Value<'_
     match (path.depth(), content, value) {
         (5, None, Value::Str { head, .. }) if path.index(4) == Some(0) => begin(past, message, head),
         (6, Some(b"timestamp"), Value::Number(stamp)) => match message.as_str() {
-            "execution_start" => past.started_ms = json::whole(*stamp),
-            "execution_success" | "execution_error" | "execution_interrupted" => past.ended_ms = json::whole(*stamp),
+            "execution_start" => past.started = json::whole(*stamp).map(Millis),
+            "execution_success" | "execution_error" | "execution_interrupted" => {
+                past.ended = json::whole(*stamp).map(Millis)
+            }
             _ => {}
         },
         (6, Some(b"exception_type"), Value::Str { head, .. }) if message == "execution_error" => {

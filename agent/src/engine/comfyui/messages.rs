@@ -2,7 +2,7 @@
 //!
 //! `progress_state` repeats for all nodes what other messages say of one, and grows with the graph: it is passed over.
 
-use crate::engine::job::{Outcome, Report};
+use crate::engine::job::{Millis, Outcome, Report};
 use crate::issue::Issue;
 use crate::wire::json::{self, Path, Reader, Value};
 
@@ -28,6 +28,7 @@ struct Scan {
     images: u64,
     exception: String,
     remaining: Option<u64>,
+    stamp: Option<Millis>,
 }
 
 /// The node that a message is about.
@@ -94,6 +95,8 @@ impl Scan {
             self.value = number;
         } else if path.is(&["data", "max"]) {
             self.max = number;
+        } else if path.is(&["data", "timestamp"]) {
+            self.stamp = number.map(Millis);
         } else if path.is(&["data", "status", "exec_info", "queue_remaining"]) {
             self.remaining = number;
         }
@@ -104,9 +107,9 @@ impl Scan {
             return say(Report::Queue { remaining });
         }
         // A client that comes back is told the node without the job: that was said before, to whom it was due.
-        let Some(id) = self.id.as_deref() else { return };
+        let (Some(id), stamp) = (self.id.as_deref(), self.stamp) else { return };
         match (self.kind.as_str(), &self.node) {
-            ("execution_start", _) => say(Report::Started { id }),
+            ("execution_start", _) => say(Report::Started { id, stamp }),
             ("execution_cached", _) => say(Report::Cached { id, nodes: &self.nodes }),
             ("executing", Node::Some(node)) => {
                 say(Report::Node { id, node, shown: self.shown.as_deref().unwrap_or(node) });
@@ -118,11 +121,11 @@ impl Scan {
                 }
             }
             ("executed", Node::Some(node)) => say(Report::Executed { id, node, images: self.images }),
-            ("execution_success", _) => say(Report::Finished { id, outcome: Outcome::Success }),
+            ("execution_success", _) => say(Report::Finished { id, outcome: Outcome::Success, stamp }),
             ("execution_error", _) if self.exception != BLOCKED => {
-                say(Report::Finished { id, outcome: Outcome::Error(self.exception.clone()) });
+                say(Report::Finished { id, outcome: Outcome::Error(self.exception.clone()), stamp });
             }
-            ("execution_interrupted", _) => say(Report::Finished { id, outcome: Outcome::Interrupted }),
+            ("execution_interrupted", _) => say(Report::Finished { id, outcome: Outcome::Interrupted, stamp }),
             _ => {}
         }
     }

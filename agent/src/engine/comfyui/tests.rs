@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::engine::job::{News, Outcome, Report, Said, Told};
+use crate::engine::job::{Millis, News, Outcome, Report, Said, Told};
 use crate::engine::{ENGINES, Purpose, Step};
 use crate::event::Nanos;
 use crate::wire::{Message, ResponseHead, Side};
@@ -107,7 +107,7 @@ fn what_became_of_jobs() {
     assert!(!format!("{whole:?}").contains("SECRET"));
     let News::Past(past) = &whole.news else { unreachable!() };
     let [abc, def] = past.as_slice() else { unreachable!("{past:?}") };
-    assert_eq!((abc.started_ms, abc.ended_ms), (Some(1_700_000_000_100), Some(1_700_000_000_350)));
+    assert_eq!((abc.started, abc.ended), (Some(Millis(1_700_000_000_100)), Some(Millis(1_700_000_000_350))));
     assert_eq!((&abc.outcome, abc.cached.as_ref().map(Vec::len)), (&Some(Outcome::Success), Some(2)));
     assert_eq!((abc.images["9"], abc.images["11"]), (2, 1));
     assert_eq!((def.outcome.as_ref(), def.cached.as_ref()), (Some(&Outcome::Error("ValueError".to_owned())), None));
@@ -156,6 +156,29 @@ fn bodies_that_nobody_reads() {
     }
 }
 
+#[test]
+fn the_servers_stamps() {
+    let stamp = |text: &str| {
+        let (mut stamps, mut issues) = (Vec::new(), Vec::new());
+        let message = Said::Text { bytes: text.as_bytes(), total: text.len() as u64 };
+        Comfyui.jobs().unwrap().said(&message, &mut issues, &mut |report| match report {
+            Report::Started { stamp, .. } | Report::Finished { stamp, .. } => stamps.push(stamp),
+            _ => {}
+        });
+        assert!(issues.is_empty(), "{issues:?}");
+        stamps
+    };
+    let message = |kind: &str| {
+        format!(
+            r#"{{"type": "{kind}", "data": {{"prompt_id": "abc", "timestamp": 1700000000100, "exception_type": "E"}}}}"#
+        )
+    };
+    for kind in ["execution_start", "execution_success", "execution_error", "execution_interrupted"] {
+        assert_eq!(stamp(&message(kind)), [Some(Millis(1_700_000_000_100))], "{kind}");
+    }
+    assert_eq!(stamp(r#"{"type": "execution_start", "data": {"prompt_id": "abc"}}"#), [None]);
+}
+
 /// What a message says.
 fn said(text: &[u8]) -> String {
     let (mut said, mut issues) = (Vec::new(), Vec::new());
@@ -164,13 +187,13 @@ fn said(text: &[u8]) -> String {
     reader.said(&message, &mut issues, &mut |report| {
         said.push(match report {
             Report::Queue { remaining } => format!("queue {remaining}"),
-            Report::Started { id } => format!("{id} started"),
+            Report::Started { id, stamp: _ } => format!("{id} started"),
             Report::Cached { id, nodes } => format!("{id} cached {}", nodes.join(" ")),
             Report::Node { id, node, shown } => format!("{id} node {node} as {shown}"),
             Report::NoNode { id } => format!("{id} silent"),
             Report::Progress { id, node, value, max } => format!("{id} progress {node} {value}/{max}"),
             Report::Executed { id, node, images } => format!("{id} executed {node} {images}"),
-            Report::Finished { id, outcome } => format!("{id} finished {outcome:?}"),
+            Report::Finished { id, outcome, stamp: _ } => format!("{id} finished {outcome:?}"),
             other => format!("{other:?}"),
         });
     });

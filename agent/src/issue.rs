@@ -35,6 +35,8 @@ pub enum Issue {
     ProtocolUnknown,
     /// A model name beyond the cap; its series are under `model="other"`.
     ModelOverBound,
+    /// A workflow, class type, sampler or exception beyond the cap; its series are under "other".
+    NameOverBound,
     /// A record from the kernel side that this build cannot read.
     RecordUnreadable,
     /// More sequences under way in a server's scheduler than are followed; the oldest was forgotten.
@@ -81,6 +83,7 @@ impl Issue {
         Issue::GapsOverBound,
         Issue::ProtocolUnknown,
         Issue::ModelOverBound,
+        Issue::NameOverBound,
         Issue::RecordUnreadable,
         Issue::SequencesOverBound,
         Issue::EngineClock,
@@ -115,6 +118,7 @@ impl Issue {
             Issue::GapsOverBound => "gaps_over_bound",
             Issue::ProtocolUnknown => "protocol_unknown",
             Issue::ModelOverBound => "model_over_bound",
+            Issue::NameOverBound => "name_over_bound",
             Issue::RecordUnreadable => "record_unreadable",
             Issue::SequencesOverBound => "sequences_over_bound",
             Issue::EngineClock => "engine_clock",

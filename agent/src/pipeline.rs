@@ -74,6 +74,7 @@ impl Pipeline {
             .collect();
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
+        self.metrics.busy(&view.jobs);
         self.flush();
         view.connections
     }
@@ -104,8 +105,11 @@ impl Pipeline {
                     self.log(&record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
-                Output::Job(record) => self.log(&record.to_json()),
-                Output::Call(_) => {}
+                Output::Job(record) => {
+                    self.metrics.job(&record);
+                    self.log(&record.to_json());
+                }
+                Output::Call(call) => self.metrics.call(&call),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Issue(issue) => self.issue(issue),
             }

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agreement;
 pub mod clock;
+pub mod comfyui;
 pub mod load;
 pub mod mixed;
 pub mod offline;

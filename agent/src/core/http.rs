@@ -450,11 +450,11 @@ impl HttpConnection {
             Some(oldest) => oldest.end(time, Ending::Answered, issues),
             None => {
                 let orphan = self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default()));
-                orphan.map(Ended::Inference)
+                orphan.map(Box::new).map(Ended::Inference)
             }
         };
         match ended {
-            Some(Ended::Inference(ended)) => out.push(record(ended)),
+            Some(Ended::Inference(ended)) => out.push(Output::Record(ended)),
             Some(Ended::Jobs(exchanged)) => self.exchanged.push(exchanged),
             None => {}
         }
@@ -469,11 +469,11 @@ impl HttpConnection {
         let orphan = self.orphan.take().map(|orphan| orphan.end(time, ending, &Facts::default()));
         let others =
             self.transactions.drain(..).filter_map(|transaction| match transaction.end(time, ending, issues) {
-                Some(Ended::Inference(record)) => Some(record),
+                Some(Ended::Inference(record)) => Some(Output::Record(record)),
                 // What was answered only in part says nothing for sure.
                 Some(Ended::Jobs(_)) | None => None,
             });
-        out.extend(orphan.into_iter().chain(others).map(record));
+        out.extend(orphan.into_iter().map(record).chain(others));
     }
 }
 

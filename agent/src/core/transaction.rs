@@ -19,7 +19,7 @@ pub(super) struct Transaction {
 /// What is left of a transaction that is over.
 pub(super) enum Ended {
     /// A request for inference.
-    Inference(Record),
+    Inference(Box<Record>),
     /// An exchange about jobs.
     Jobs(Exchanged),
 }
@@ -156,7 +156,7 @@ impl Transaction {
         let mut exchange = self.exchange?;
         let record = self.request.end(time, ending, exchange.facts());
         match exchange.purpose() {
-            Purpose::Inference => Some(Ended::Inference(record)),
+            Purpose::Inference => Some(Ended::Inference(Box::new(record))),
             Purpose::Jobs if record.code == 0 => None,
             Purpose::Jobs => {
                 let Record { arrival, end: answered, code, .. } = record;

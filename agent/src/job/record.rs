@@ -298,7 +298,9 @@ impl Record {
         Some(self.first_step?.since(self.arrival.filter(|_| self.complete())?))
     }
 
-    fn complete(&self) -> bool {
+    /// Whether all of it was seen.
+    #[must_use]
+    pub fn complete(&self) -> bool {
         self.quality == Quality::Complete
     }
 

@@ -5,6 +5,8 @@ use crate::event::Nanos;
 use crate::issue::Issue;
 use std::sync::Arc;
 
+/// Steps that may lie between two times: what jumps further is no sampler.
+const MAX_STEPS: u64 = 1000;
 /// Gaps that are kept of one job.
 const MAX_GAPS: usize = 4096;
 
@@ -44,7 +46,7 @@ impl Steps {
         self.total = self.total.saturating_add(steps);
         let gap = since.map(|since| Gap { sampler: Arc::clone(sampler), steps, nanos: at.since(since) });
         self.first.get_or_insert_with(|| first(at, gap.as_ref()));
-        let Some(gap) = gap else { return };
+        let Some(gap) = gap.filter(|gap| gap.steps <= MAX_STEPS) else { return };
         if self.gaps.len() >= MAX_GAPS {
             issues.push(Issue::GapsOverBound);
             return;

@@ -4,20 +4,22 @@
 //! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
 
 use super::catalog::{self, BucketSet, Kind, Metric};
+use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
     Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
-use super::model::Models;
+use super::name::Names;
 use super::schedule::{Schedules, Shared};
 use crate::config::{Buckets, Config};
-use crate::core::{Finished, Iterated, Standing};
+use crate::core::{Busy, Call as Asked, Finished, Iterated, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::job;
 use crate::request::{Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
@@ -48,6 +50,7 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    jobs: Jobs,
     differences: Differences,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
@@ -65,7 +68,7 @@ pub struct Metrics {
 
 /// What must be remembered between calls.
 struct State {
-    models: Models,
+    models: Names,
     servers: BTreeMap<(&'static str, Arc<str>), Presence>,
 }
 
@@ -120,6 +123,7 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
@@ -132,7 +136,10 @@ impl Metrics {
             series: gauge(&mut book, &catalog::SERIES),
             cpu: book.add(&catalog::CPU, 1, Seconds::default),
             memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
-            state: Mutex::new(State { models: Models::new(config.limits.models), servers: BTreeMap::new() }),
+            state: Mutex::new(State {
+                models: Names::new(config.limits.models, Issue::ModelOverBound),
+                servers: BTreeMap::new(),
+            }),
             // Last, because the fields above are registered in it.
             book,
         }
@@ -154,11 +161,14 @@ impl Metrics {
         if record.quality == Quality::Complete {
             self.latencies(record, call);
         } else {
-            let labels = Incomplete { engine: record.engine, quality: record.quality.name() };
-            self.incomplete.with(&labels, |requests| {
-                requests.inc();
-            });
+            self.incomplete(record.engine, record.quality);
         }
+    }
+
+    fn incomplete(&self, engine: &'static str, quality: Quality) {
+        self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
+            requests.inc();
+        });
     }
 
     fn latencies(&self, record: &Record, call: Call) {
@@ -191,6 +201,25 @@ impl Metrics {
             (OfScheduler { server, engine_index: standing.index }, standing)
         });
         self.schedules.standing(&self.shared(), labelled.collect());
+    }
+
+    /// A job is over.
+    pub fn job(&self, record: &job::Record) {
+        let server = self.server(record.engine, &record.service, &record.model, None);
+        self.jobs.record(server, record, &|issue| self.issue(issue));
+        if !record.complete() {
+            self.incomplete(record.engine, record.quality);
+        }
+    }
+
+    /// An exchange about jobs was answered.
+    pub fn call(&self, call: &Asked) {
+        self.jobs.call(call, &|issue| self.issue(issue));
+    }
+
+    /// All servers of jobs as they stand now.
+    pub fn busy(&self, busy: &[Busy]) {
+        self.jobs.busy(busy);
     }
 
     fn shared(&self) -> Shared<'_> {
@@ -321,6 +350,7 @@ impl Metrics {
             let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
             if over {
                 models.forget(engine, service);
+                self.jobs.forget(engine, service);
                 self.end_series(engine, service);
             }
             !over
@@ -342,6 +372,7 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.jobs.end(engine, service);
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -383,6 +414,9 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
+        Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::NodeDuration) => buckets.node_duration_seconds.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     };
     // The exposition adds the bucket +Inf, the sum and the count.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::catalog::{self, Kind, Metric, SECTIONS};
+use super::comfyui::tests::{busy, call, failed, job};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
 use crate::core::{Finished, Iterated, Standing};
@@ -128,6 +129,10 @@ fn full() -> Metrics {
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
     metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
     metrics.compared(vec![compared(3.0)], 0);
+    metrics.job(&job());
+    metrics.job(&failed());
+    metrics.call(&call(400, Some("invalid_prompt")));
+    metrics.busy(&[busy(2)]);
     metrics.tick(Nanos(110_000 * MS));
     metrics
 }
@@ -231,10 +236,15 @@ fn document() -> String {
     let _ = write!(
         out,
         "\n## Buckets\n\nUpper bounds in seconds, configurable under `buckets`.\n\n\
-         - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n",
+         - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n\
+         - generation duration, queue duration, time to first step (ComfyUI): {}\n- step duration: {}\n\
+         - node duration, model load duration: {}\n",
         bounds(&buckets.request_duration_seconds),
         bounds(&buckets.time_to_first_token_seconds),
         bounds(&buckets.inter_token_latency_seconds),
+        bounds(&buckets.generation_duration_seconds),
+        bounds(&buckets.step_duration_seconds),
+        bounds(&buckets.node_duration_seconds),
     );
     out
 }

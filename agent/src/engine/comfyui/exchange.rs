@@ -34,11 +34,15 @@ enum Asks {
     /// To work on this.
     Job(Box<Drawing>),
     /// To take jobs out of the queue.
-    Removal {
-        reader: Reader,
-        ids: Vec<String>,
-        all: bool,
-    },
+    Removal(Box<Removal>),
+}
+
+/// `{"delete": ["…"], "clear": true}`
+#[derive(Default)]
+struct Removal {
+    reader: Reader,
+    ids: Vec<String>,
+    all: bool,
 }
 
 /// What is read of the answer.
@@ -64,7 +68,7 @@ impl Exchange {
         let endpoint = ENDPOINTS.iter().copied().find(|endpoint| *endpoint == first)?;
         let asks = match (head.method.as_str(), endpoint) {
             ("POST", "prompt") => Asks::Job(Box::default()),
-            ("POST", "queue") => Asks::Removal { reader: Reader::default(), ids: Vec::new(), all: false },
+            ("POST", "queue") => Asks::Removal(Box::default()),
             _ => Asks::Nothing,
         };
         let answers = match (head.method.as_str(), endpoint) {
@@ -80,7 +84,8 @@ impl Exchange {
         match &mut self.asks {
             Asks::Nothing => {}
             Asks::Job(drawing) => drawing.push(bytes, issues),
-            Asks::Removal { reader, ids, all } => {
+            Asks::Removal(removal) => {
+                let Removal { reader, ids, all } = &mut **removal;
                 let read = reader.push(bytes, &mut |path, value| match value {
                     Value::Str { head, .. } if path.matches(&["delete", "*"]) && ids.len() < MAX_REMOVED => {
                         ids.push(head.to_owned());
@@ -123,8 +128,8 @@ impl Exchange {
     fn elided(&mut self, side: Side) {
         match (side, &mut self.asks, &mut self.answers) {
             (Side::Request, Asks::Job(drawing), _) => drawing.elide(),
-            (Side::Request, Asks::Removal { reader, .. }, _)
-            | (Side::Response, _, Answers::Job { reader, .. } | Answers::Error(reader)) => reader.elide(),
+            (Side::Request, Asks::Removal(removal), _) => removal.reader.elide(),
+            (Side::Response, _, Answers::Job { reader, .. } | Answers::Error(reader)) => reader.elide(),
             (Side::Response, _, Answers::History(history)) => history.elide(),
             (Side::Request, Asks::Nothing, _) | (Side::Response, _, Answers::Nothing | Answers::Removed) => {}
         }
@@ -159,7 +164,7 @@ impl crate::engine::Exchange for Exchange {
                 let graph = drawing.graph();
                 id.map_or(News::None, |id| News::Submitted(Box::new(Submission { id, number, graph })))
             }
-            (Asks::Removal { ids, all, .. }, Answers::Removed) => News::Removed { ids, all },
+            (Asks::Removal(removal), Answers::Removed) => News::Removed { ids: removal.ids, all: removal.all },
             (_, Answers::History(history)) => News::Past(history.past()),
             _ => News::None,
         };

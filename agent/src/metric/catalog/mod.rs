@@ -2,10 +2,12 @@
 //!
 //! docs/metrics.md is generated from this file, and a test holds the sink to it.
 
+mod comfyui;
 mod engine;
 mod llm;
 mod own;
 
+pub use comfyui::*;
 pub use engine::*;
 pub use llm::*;
 pub use own::*;
@@ -49,6 +51,12 @@ pub enum BucketSet {
     InterTokenLatency,
     /// `batch_size`.
     BatchSize,
+    /// `generation_duration_seconds`.
+    GenerationDuration,
+    /// `step_duration_seconds`.
+    StepDuration,
+    /// `node_duration_seconds`.
+    NodeDuration,
 }
 
 /// What a metric is measured in.
@@ -64,7 +72,7 @@ pub enum Unit {
 
 /// The sections of docs/metrics.md and their metrics, in order.
 pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("The agent about itself", OWN)];
+    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("ComfyUI", COMFYUI), ("The agent about itself", OWN)];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {

@@ -69,6 +69,20 @@ fn a_node_that_failed_has_no_time() {
 }
 
 #[test]
+fn a_node_whose_messages_left_when_all_was_over_has_no_time() {
+    let origin = Origin { tgid: Tgid(7), engine: "comfyui", service: "comfyui:8188".into() };
+    let mut job = Job::midway(origin, "p".to_owned());
+    job.started(Nanos(1_000), None);
+    job.node(Nanos(1_100), "1", "1");
+    job.worked(Nanos(2_000), Lasted { least: 0, most: 5_000_000 }, Run::default());
+    job.node(Nanos(3_000), "2", "2");
+    job.node(Nanos(3_100), "3", "3");
+    job.finished(Nanos(3_200), Outcome::Success, None);
+    let times: Vec<_> = job.end(Nanos(3_200)).nodes.iter().map(|node| node.nanos).collect();
+    assert_eq!(times, [900]);
+}
+
+#[test]
 fn models_that_are_loaded_together() {
     let mut run = Run::default();
     run.loaded(Nanos(5));
@@ -89,8 +103,8 @@ fn a_job_as_a_line_of_json() {
     let origin = Origin { tgid: Tgid(7), engine: "comfyui", service: "comfyui:8188".into() };
     let submission = Submission { id: "p".into(), number: Some(0.0), graph: Graph::default() };
     let mut job = Job::submitted(origin, submission, Nanos(1_000_000), Nanos(2_000_000));
-    job.started(Nanos(3_000_000));
-    job.finished(Nanos(9_000_000), Outcome::Error("ValueError".into()));
+    job.started(Nanos(3_000_000), None);
+    job.finished(Nanos(9_000_000), Outcome::Error("ValueError".into()), None);
     job.falls_silent(Nanos(9_500_000));
     let line = job.end(Nanos(9_500_000)).to_json();
     assert_eq!(line["record"], "job");

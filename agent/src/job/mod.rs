@@ -175,7 +175,7 @@ impl Job {
     /// A message: a node's work begins.
     pub fn node(&mut self, at: Nanos, node: &str, shown: &str) {
         let class = self.class(node).or_else(|| self.class(shown)).cloned().unwrap_or_default();
-        self.watched.nodes.begins(at, node, class);
+        self.watched.nodes.begins(self.no_later(at), node, class);
     }
 
     /// A message: a node came so far.
@@ -197,9 +197,7 @@ impl Job {
 
     /// A message: it is over.
     pub fn finished(&mut self, at: Nanos, outcome: Outcome, stamp: Option<Millis>) {
-        // The message may leave long after the work: the worker's line does not.
-        let over = self.worked.as_ref().map_or(at, |worked| worked.at.min(at));
-        self.watched.nodes.over(over, outcome == Outcome::Success);
+        self.watched.nodes.over(self.no_later(at), outcome == Outcome::Success);
         self.watched.stamps[1] = stamp;
         self.watched.outcome.get_or_insert(outcome);
     }
@@ -222,6 +220,11 @@ impl Job {
     /// It was taken out of the queue.
     pub fn remove(&mut self) {
         self.removed = true;
+    }
+
+    /// When what a message says was at the latest: it may leave long after the work, the worker's last line does not.
+    fn no_later(&self, at: Nanos) -> Nanos {
+        self.worked.as_ref().map_or(at, |worked| worked.at.min(at))
     }
 
     fn graph(&self) -> Option<&Graph> {

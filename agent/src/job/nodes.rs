@@ -50,7 +50,8 @@ impl Nodes {
 
     fn end(&mut self, at: Nanos) {
         let Some(Current { node, class, since }) = self.current.take() else { return };
-        let nanos = at.since(since);
+        // Messages of which the first left when all was over: nobody knows how long it took.
+        let Some(nanos) = at.0.checked_sub(since.0).filter(|nanos| *nanos > 0) else { return };
         if let Some(time) = self.times.get_mut(&node) {
             time.nanos = time.nanos.saturating_add(nanos);
         } else if self.times.len() < MAX_NODES {

@@ -72,3 +72,6 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
 /// Settings of nodes that name no text.
 const SETTINGS: &[&str] =
     &["batch_size", "ckpt_name", "lora_name", "model_name", "model_path", "sampler_name", "steps", "unet_name"];
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub enum Issue {
     EngineMessageTruncated,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// More requests ended between two looks at the GPUs than are kept: these are not held against their GPU's state.
+    GpuRequestsOverBound,
 }
 
 impl Issue {
@@ -73,6 +75,7 @@ impl Issue {
         Issue::EngineMessageMalformed,
         Issue::EngineMessageTruncated,
         Issue::ZmtpMalformed,
+        Issue::GpuRequestsOverBound,
     ];
 
     /// Label value.
@@ -100,6 +103,7 @@ impl Issue {
             Issue::EngineMessageMalformed => "engine_message_malformed",
             Issue::EngineMessageTruncated => "engine_message_truncated",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
         }
     }
 }

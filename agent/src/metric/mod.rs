@@ -6,6 +6,7 @@
 pub mod catalog;
 mod crosscheck;
 mod family;
+mod gpu;
 mod label;
 mod model;
 mod schedule;

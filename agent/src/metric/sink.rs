@@ -6,6 +6,7 @@
 use super::catalog::{self, BucketSet, Kind, Metric};
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
+use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
     Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
@@ -49,6 +50,7 @@ pub struct Metrics {
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
     differences: Differences,
+    pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -121,6 +123,7 @@ impl Metrics {
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
             differences: Differences::new(&mut book),
+            gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -142,6 +145,9 @@ impl Metrics {
     pub fn record(&self, record: &Record) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
+        if self.gpus.servers.ended(&server, record.arrival, record.end) == Taken::OverBound {
+            self.issue(Issue::GpuRequestsOverBound);
+        }
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
         let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
         self.requests.with(&outcome, |requests| {
@@ -342,6 +348,12 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.gpus.servers.end(ends);
+    }
+
+    /// The model that a service answers for, where it is one only.
+    pub(super) fn only_model(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        self.state().models.only(engine, service)
     }
 
     /// The metrics as they stand now, for an encoder.

@@ -29,7 +29,7 @@ fn config(yaml: &str) -> Config {
 }
 
 /// A streamed chat: 10 s, first token after 0.2 s, five tokens.
-fn chat() -> Record {
+pub(super) fn chat() -> Record {
     let start = 100_000 * MS;
     Record {
         tgid: Tgid(7),
@@ -112,7 +112,8 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 
 /// Metrics to which everything was said once.
 fn full() -> Metrics {
-    let metrics = Metrics::new(&Config::default());
+    let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
+    super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());
     metrics.record(&Record { quality: Quality::Gap, ..chat() });
     metrics.issue(Issue::StreamGap);
@@ -218,11 +219,7 @@ fn document() -> String {
                 Kind::Gauge => "gauge",
                 Kind::Histogram(_) => "histogram",
             };
-            let unit = match unit {
-                catalog::Unit::Count => "",
-                catalog::Unit::Seconds => ", s",
-                catalog::Unit::Bytes => ", By",
-            };
+            let unit = unit.ucum().map(|unit| format!(", {unit}")).unwrap_or_default();
             let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
         }
     }

@@ -8,7 +8,7 @@ pub mod lineage;
 pub mod nvml;
 pub mod quantity;
 pub mod view;
-
+pub mod watch;
 
 pub use quantity::Quantity;
 pub use view::{Absence, Device, GpuView, Instance, Process, Reading};

@@ -91,6 +91,8 @@ pub enum Vendor {
 pub struct Device {
     /// Who made it.
     pub vendor: Vendor,
+    /// The name of the source that it is read from.
+    pub source: &'static str,
     /// How its driver numbers it: `0`, or `card0`.
     pub index: Arc<str>,
     /// Its name for good.
@@ -234,6 +236,7 @@ impl Default for Device {
     fn default() -> Device {
         Device {
             vendor: Vendor::default(),
+            source: "nvml",
             index: Arc::default(),
             uuid: Arc::default(),
             name: Arc::default(),

@@ -130,9 +130,7 @@ impl<'l> Seat<'l> {
         readings.set(Quantity::Utilization, rates.clone().map(|rates| f64::from(rates.gpu)));
         readings.set(Quantity::MemoryBusy, rates.map(|rates| f64::from(rates.memory)));
         held(device, readings);
-        let percent = |rate: Result<UtilizationInfo, _>| {
-            reading(rate).map(|rate| f64::from(rate.utilization))
-        };
+        let percent = |rate: Result<UtilizationInfo, _>| reading(rate).map(|rate| f64::from(rate.utilization));
         readings.set(Quantity::Encoder, percent(device.encoder_utilization()));
         readings.set(Quantity::Decoder, percent(device.decoder_utilization()));
         self.monitor();

@@ -75,18 +75,22 @@ impl<F: FnMut(GpuView)> Reader<F> {
         };
         self.said = None;
         let mut session = Session::new(&library, self.intervals, clock::now());
-        tracing::info!(driver = library.driver, devices = session.devices().count(), "reading GPUs through NVML");
+        tracing::info!(
+            driver = library.driver,
+            devices = session.devices(&self.memory).len(),
+            "reading GPUs through NVML"
+        );
         loop {
             let now = clock::now();
             let end = session.turn(now, &mut self.memory);
             match end {
-                Ok(()) => self.show(now, vec![session.source()], session.devices().cloned().collect()),
+                Ok(()) => self.show(now, vec![session.source()], session.devices(&self.memory)),
                 Err(End::Changed) => {
                     tracing::info!("NVIDIA's library, driver or devices are others by now: opening it again");
                     return ControlFlow::Continue(());
                 }
                 Err(End::DeviceLost) => {
-                    self.show(now, vec![session.source()], session.devices().cloned().collect());
+                    self.show(now, vec![session.source()], session.devices(&self.memory));
                     tracing::warn!("a GPU was lost: opening the library again, it may be back");
                     return ControlFlow::Continue(());
                 }

@@ -15,7 +15,7 @@ pub use library::{Library, Place};
 pub use session::{End, Intervals, Session};
 
 use super::lineage::Lineages;
-use super::view::{Absence, Reading, Xid};
+use super::view::{Absence, Device, Reading, Xid};
 use crate::event::Nanos;
 use nvml_wrapper::error::NvmlError;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ const XIDS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Memory {
     xids: BTreeMap<Arc<str>, BTreeMap<u64, Xid>>,
+    /// Devices that are gone; they stay in the view, with their errors, until they are back.
+    lost: BTreeMap<Arc<str>, Device>,
     lineages: Lineages,
 }
 

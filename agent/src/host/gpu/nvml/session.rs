@@ -9,6 +9,7 @@ use nvml_wrapper::EventSet;
 use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::error::NvmlError;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Events taken in one turn, so that a device that reports without end holds nobody up.
@@ -121,6 +122,11 @@ impl<'l> Session<'l> {
         }
         for seat in &mut *seats {
             seat.known.xids = memory.xids.get(&seat.known.uuid).cloned().unwrap_or_default();
+            if seat.is_lost() {
+                memory.lost.insert(Arc::clone(&seat.known.uuid), seat.known.clone());
+            } else {
+                memory.lost.remove(&seat.known.uuid);
+            }
         }
         if inventory { self.changed() } else { lost }
     }
@@ -132,9 +138,14 @@ impl<'l> Session<'l> {
         activity.min(telemetry).min(errors).min(inventory)
     }
 
-    /// The devices as they are known now.
-    pub fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.seats.iter().map(|seat| &seat.known)
+    /// The devices as they are known now, those that are gone included.
+    #[must_use]
+    pub fn devices(&self, memory: &Memory) -> Vec<Device> {
+        let here: Vec<Device> = self.seats.iter().map(|seat| seat.known.clone()).collect();
+        let is_here = |uuid: &Arc<str>| here.iter().any(|device| device.uuid == *uuid);
+        let lost: Vec<Device> =
+            memory.lost.iter().filter(|(uuid, _)| !is_here(uuid)).map(|(_, device)| device.clone()).collect();
+        here.into_iter().chain(lost).collect()
     }
 
     /// How NVML stands.

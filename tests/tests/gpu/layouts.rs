@@ -137,6 +137,11 @@ fn two_servers_on_one_device_and_a_stranger() {
     scenario.devices[0].energy_millijoules = Some(Signal::Constant(1.0008e9));
     // No new samples: none of them did anything since.
     bench.then(4, &scenario);
+    assert_eq!(bench.series("llm_energy"), "", "at the first look nothing was sampled");
+    scenario.devices[0].samples = Some(vec![sample(FRONTEND, 60, 2_000_000), sample(FRONTEND + 2, 20, 2_000_000)]);
+    bench.then(1, &scenario);
+    scenario.devices[0].energy_millijoules = Some(Signal::Constant(1.0016e9));
+    bench.then(4, &scenario);
     insta::assert_snapshot!([bench.series("gpu_process"), bench.series("llm_")].join("\n"));
 }
 

@@ -132,12 +132,11 @@ fn ecc(parts: &[(OfGpu, &Readings)]) -> BTreeMap<ByErrorType, Total> {
 }
 
 fn about(view: &GpuView, device: &Device, gpu: OfGpu) -> About {
-    let drivers = view.sources.iter().filter(|source| source.name == device.source);
-    let driver = drivers.filter_map(|source| match &source.state {
-        SourceState::Working { driver, .. } => driver.clone(),
-        SourceState::Absent(_) => None,
+    let driver = view.sources.iter().find_map(|source| match &source.state {
+        SourceState::Working { driver, .. } if source.name == device.source => driver.clone(),
+        _ => None,
     });
-    About { gpu, pci_bus_id: Arc::clone(&device.pci), driver_version: driver.last().unwrap_or_default() }
+    About { gpu, pci_bus_id: Arc::clone(&device.pci), driver_version: driver.unwrap_or_default() }
 }
 
 fn slowed(device: &Device, gpu: &OfGpu) -> Vec<(Slowed, Gauge)> {

@@ -373,7 +373,8 @@ impl Metrics {
         if let Some(issue) = issue {
             self.issue(issue);
         }
-        Server { engine, model, service }
+        let gpu = self.gpus.servers.only_place(engine, &service);
+        Server { engine, model, service, gpu }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

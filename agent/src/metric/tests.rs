@@ -206,7 +206,8 @@ fn document() -> String {
         "# Metrics\n\n\
          Generated from `agent/src/metric/catalog`; a test fails when it is stale. A series is absent where its value is\n\
          not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
-         the configuration (`labels`) are on every metric.\n",
+         the configuration (`labels`) are on every metric. Where a server runs on exactly one GPU or MIG instance, its\n\
+         metrics have one label more: `gpu`, the UUID of that.\n",
     );
     for (section, metrics) in SECTIONS {
         let _ = write!(

@@ -117,7 +117,7 @@ impl Gpus {
             ..Tenant::default()
         };
         let Some(owner) = joined.owner(process.tgid) else { return place };
-        let Server { engine, model, service } = labels(owner);
+        let Server { engine, model, service, .. } = labels(owner);
         Tenant { engine, model, service, ..place }
     }
 }
@@ -132,7 +132,8 @@ impl Metrics {
         let labels = |Owner { engine, service }: &Owner| {
             let owner = Owner { engine, service: Arc::clone(service) };
             let model = joined.model(&owner).cloned().or_else(|| self.only_model(engine, service));
-            Server { engine, model: model.unwrap_or_default(), service: Arc::clone(service) }
+            let gpu = self.gpus.servers.only_place(engine, service);
+            Server { engine, model: model.unwrap_or_default(), service: Arc::clone(service), gpu }
         };
         self.gpus.devices.show(view);
         if let Some(aliases) = &self.gpus.aliases {

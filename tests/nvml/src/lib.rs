@@ -11,9 +11,11 @@
 mod device;
 mod event;
 mod gpm;
+mod install;
 mod process;
 pub mod scenario;
 mod state;
 mod system;
 
+pub use install::{LIBRARY, install};
 pub use scenario::{Device, Event, Field, Fields, Mig, Process, Sample, Scenario, Signal};

@@ -32,31 +32,13 @@ pub struct Bench {
     pub view: GpuView,
 }
 
-/// The library that cargo built beside this test.
-pub fn built() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().join("libinferscope_nvml.so")
-}
-
-/// A copy of it in a folder; replaces one that is there as a package manager would.
-pub fn install(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    fs::copy(built(), folder.join("new")).unwrap();
-    fs::rename(folder.join("new"), folder.join("libnvidia-ml.so.1")).unwrap();
-}
-
-/// The world is this from now on.
-pub fn write(folder: &Path, scenario: &Scenario) {
-    fs::write(folder.join("scenario.new"), serde_json::to_string(scenario).unwrap()).unwrap();
-    fs::rename(folder.join("scenario.new"), folder.join(inferscope_nvml::scenario::FILE)).unwrap();
-}
-
 impl Bench {
     /// A machine whose library says this.
     pub fn new(name: &str, config: &str, scenario: &Scenario) -> Bench {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu").join(name);
         let _ = fs::remove_dir_all(&folder);
-        install(&folder);
-        write(&folder, scenario);
+        inferscope_nvml::install(&folder).unwrap();
+        scenario.write(&folder).unwrap();
         let config = Config::parse("test", config).unwrap();
         Bench {
             folder,
@@ -84,7 +66,7 @@ impl Bench {
     }
 
     fn place(&self) -> Place {
-        let library = self.folder.join("libnvidia-ml.so.1");
+        let library = self.folder.join(inferscope_nvml::LIBRARY);
         Place::new(library.to_str().unwrap()).with_driver(&self.driver())
     }
 
@@ -110,7 +92,7 @@ impl Bench {
 
     /// The same with another scenario from now on.
     pub fn then(&mut self, seconds: u64, scenario: &Scenario) {
-        write(&self.folder, scenario);
+        scenario.write(&self.folder).unwrap();
         self.step(seconds);
     }
 

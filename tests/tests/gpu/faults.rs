@@ -1,9 +1,9 @@
 //! What goes wrong: calls that are not supported or fail, devices that fall off the bus, drivers and libraries that change.
 
-use crate::bench::{Bench, hopper, install, machine, pascal, process};
+use crate::bench::{Bench, hopper, machine, pascal, process};
 use inferscope::host::gpu::nvml::End;
 use inferscope::host::gpu::view::Absence;
-use inferscope_nvml::{Device, Event, Scenario};
+use inferscope_nvml::{Device, Event, LIBRARY, Scenario};
 use std::fs;
 
 const NO_PERMISSION: u32 = 4;
@@ -89,7 +89,7 @@ fn no_driver_and_then_one() {
     assert!(bench.problems()[0].contains("different versions"), "{:?}", bench.problems());
     bench.then(30, &machine(vec![hopper(0)]));
     assert_eq!(bench.series("gpu_info").lines().count(), 1);
-    fs::remove_file(bench.folder.join("libnvidia-ml.so.1")).unwrap();
+    fs::remove_file(bench.folder.join(LIBRARY)).unwrap();
     // What is loaded stays so; that the file is gone is noticed at the next inventory.
     bench.step(1);
     assert_eq!(bench.series("gpu_info").lines().count(), 1);
@@ -120,7 +120,7 @@ fn a_driver_that_is_loaded_anew() {
 fn a_library_that_is_replaced() {
     let mut bench = Bench::new("replaced", "", &machine(vec![hopper(0)]));
     bench.step(1);
-    install(&bench.folder);
+    inferscope_nvml::install(&bench.folder).unwrap();
     bench.then(30, &Scenario { driver: "590.2".into(), ..machine(vec![hopper(0)]) });
     assert_eq!(bench.end, Some(End::Changed));
     bench.step(1);

@@ -1,12 +1,15 @@
 //! The thread that reads the GPUs. A driver may take its time, or hang: nothing else waits for it.
 
-use super::nvml::{End, Intervals, Library, Memory, Place, Session};
+use super::drm::Drm;
+use super::nvml::{End, Library, Memory, Place, Session};
+use super::rhythm::Intervals;
 use super::view::{Device, GpuView, Pids, Source, SourceState};
 use crate::config;
 use crate::event::Nanos;
 use crate::host::{capabilities, clock};
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +25,7 @@ struct Reader<F> {
     place: Place,
     intervals: Intervals,
     memory: Memory,
+    drm: Drm,
     pids: Pids,
     stopped: Receiver<()>,
     tell: F,
@@ -36,10 +40,12 @@ impl Watch {
     /// When the system gives no thread.
     pub fn start(config: &config::Gpu, tell: impl FnMut(GpuView) + Send + 'static) -> io::Result<Watch> {
         let (stop, stopped) = mpsc::channel();
+        let intervals = intervals(config);
         let reader = Reader {
             place: Place::new(&config.library),
-            intervals: intervals(config),
+            intervals,
             memory: Memory::default(),
+            drm: Drm::new(Path::new("/sys"), Path::new("/proc"), intervals),
             pids: if capabilities::in_host_pid_namespace() { Pids::Host } else { Pids::Foreign },
             stopped,
             tell,
@@ -84,13 +90,13 @@ impl<F: FnMut(GpuView)> Reader<F> {
             let now = clock::now();
             let end = session.turn(now, &mut self.memory);
             match end {
-                Ok(()) => self.show(now, vec![session.source()], session.devices(&self.memory)),
+                Ok(()) => self.show(now, session.source(), session.devices(&self.memory)),
                 Err(End::Changed) => {
                     tracing::info!("NVIDIA's library, driver or devices are others by now: opening it again");
                     return ControlFlow::Continue(());
                 }
                 Err(End::DeviceLost) => {
-                    self.show(now, vec![session.source()], session.devices(&self.memory));
+                    self.show(now, session.source(), session.devices(&self.memory));
                     tracing::warn!("a GPU was lost: opening the library again, it may be back");
                     return ControlFlow::Continue(());
                 }
@@ -100,7 +106,7 @@ impl<F: FnMut(GpuView)> Reader<F> {
                     return self.absent(why);
                 }
             }
-            self.wait(Duration::from_nanos(session.next_due().since(clock::now())))?;
+            self.wait_until(session.next_due().min(self.drm.next_due()))?;
         }
     }
 
@@ -110,15 +116,29 @@ impl<F: FnMut(GpuView)> Reader<F> {
             tracing::info!("no figures of NVIDIA GPUs: {why}");
             self.said = Some(why.clone());
         }
-        self.show(clock::now(), vec![Source { name: "nvml", state: SourceState::Absent(why) }], Vec::new());
-        self.wait(self.intervals.inventory)
+        let source = Source { name: "nvml", state: SourceState::Absent(why) };
+        let began = clock::now();
+        let pause = u64::try_from(self.intervals.inventory.as_nanos()).unwrap_or(u64::MAX);
+        let again = Nanos(began.0.saturating_add(pause));
+        let mut now = began;
+        while now < again {
+            self.show(now, source.clone(), Vec::new());
+            self.wait_until(again.min(self.drm.next_due()))?;
+            now = clock::now();
+        }
+        ControlFlow::Continue(())
     }
 
-    fn show(&mut self, time: Nanos, sources: Vec<Source>, devices: Vec<Device>) {
+    /// Reads the other vendors' devices too, and tells all.
+    fn show(&mut self, time: Nanos, nvml: Source, mut devices: Vec<Device>) {
+        self.drm.turn(time);
+        devices.extend(self.drm.devices().cloned());
+        let sources = vec![nvml, self.drm.source()];
         (self.tell)(GpuView { time, sources, devices, pids: self.pids });
     }
 
-    fn wait(&self, pause: Duration) -> ControlFlow<()> {
+    fn wait_until(&self, then: Nanos) -> ControlFlow<()> {
+        let pause = Duration::from_nanos(then.since(clock::now()));
         match self.stopped.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),

@@ -12,7 +12,7 @@ mod raw;
 mod session;
 
 pub use library::{Library, Place};
-pub use session::{End, Intervals, Session};
+pub use session::{End, Session};
 
 use super::lineage::Lineages;
 use super::view::{Absence, Device, Reading, Xid};

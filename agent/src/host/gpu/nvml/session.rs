@@ -4,31 +4,18 @@ use super::device::Seat;
 use super::library::Library;
 use super::{Memory, raw, reading};
 use crate::event::Nanos;
+use crate::host::gpu::rhythm::{Groups, Intervals, Rhythm};
 use crate::host::gpu::view::{Absence, Device, Source, SourceState};
 use nvml_wrapper::EventSet;
 use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::error::NvmlError;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Events taken in one turn, so that a device that reports without end holds nobody up.
 const EVENTS: usize = 1000;
 /// What NVML itself says for an error that it has no number of.
 const UNKNOWN_XID: u64 = 999;
-
-/// Between two readings of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// Utilisation, memory, processes.
-    pub activity: Duration,
-    /// Power, heat, clocks, links.
-    pub telemetry: Duration,
-    /// Errors and wear.
-    pub errors: Duration,
-    /// Which devices and instances there are.
-    pub inventory: Duration,
-}
 
 /// Why a session is over: the library must be opened again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,17 +35,7 @@ pub struct Session<'l> {
     seats: Vec<Seat<'l>>,
     events: Option<EventSet<'l>>,
     problems: Vec<String>,
-    intervals: Intervals,
-    next: Next,
-}
-
-/// When each group is due.
-#[derive(Clone, Copy, Debug, Default)]
-struct Next {
-    activity: Nanos,
-    telemetry: Nanos,
-    errors: Nanos,
-    inventory: Nanos,
+    rhythm: Rhythm,
 }
 
 impl<'l> Session<'l> {
@@ -83,10 +60,10 @@ impl<'l> Session<'l> {
                 None
             }
         };
-        let mut next = Next::default();
+        let mut rhythm = Rhythm::new(intervals);
         // The seats have just taken theirs.
-        due(&mut next.inventory, intervals.inventory, now);
-        Session { library, seats, events, problems, intervals, next }
+        rhythm.inventoried(now);
+        Session { library, seats, events, problems, rhythm }
     }
 
     /// Reads what is due at `now`. Call it about as often as the shortest interval.
@@ -95,11 +72,8 @@ impl<'l> Session<'l> {
     /// When the library must be closed and opened again.
     pub fn turn(&mut self, now: Nanos, memory: &mut Memory) -> Result<(), End> {
         let lost = self.drain(now, memory);
-        let Session { seats, intervals, next, .. } = self;
-        let activity = due(&mut next.activity, intervals.activity, now);
-        let telemetry = due(&mut next.telemetry, intervals.telemetry, now);
-        let errors = due(&mut next.errors, intervals.errors, now);
-        let inventory = due(&mut next.inventory, intervals.inventory, now);
+        let Session { seats, rhythm, .. } = self;
+        let Groups { activity, telemetry, errors, inventory } = rhythm.due(now);
         for seat in seats.iter_mut().filter(|seat| !seat.is_lost()) {
             if inventory {
                 seat.inventory();
@@ -134,8 +108,7 @@ impl<'l> Session<'l> {
     /// When [`Session::turn`] has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Nanos {
-        let Next { activity, telemetry, errors, inventory } = self.next;
-        activity.min(telemetry).min(errors).min(inventory)
+        self.rhythm.next()
     }
 
     /// The devices as they are known now, those that are gone included.
@@ -213,13 +186,4 @@ fn watch<'l>(library: &'l Library, seats: &[Seat<'l>]) -> Result<EventSet<'l>, A
         }
     }
     Ok(events)
-}
-
-/// Whether a group is due; then it is due again after its interval.
-fn due(next: &mut Nanos, interval: Duration, now: Nanos) -> bool {
-    let due = now >= *next;
-    if due {
-        *next = Nanos(now.0.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)));
-    }
-    due
 }

@@ -19,3 +19,9 @@ pub mod vllm;
 mod cache;
 #[path = "../../xtask/src/process_group.rs"]
 pub mod process_group;
+
+/// Where `cargo xtask setup --gpu` puts what the GPU tests are held against.
+#[must_use]
+pub fn nvml_folder() -> std::path::PathBuf {
+    cache::root().join("nvml")
+}

@@ -24,8 +24,8 @@ const MEBI: Scale = |bytes| bytes / 1_048_576.0;
 const MEGA: Scale = |hertz| hertz / 1e6;
 /// Joules in mJ.
 const MILLI: Scale = |joules| joules * 1e3;
-/// Bytes in KB, as the driver counts them.
-const KILO: Scale = |bytes| bytes / 1e3;
+/// Bytes in the driver's KB, which are of 1024.
+const KIBI: Scale = |bytes| bytes / 1024.0;
 
 const ROWS: [(&catalog::Metric, Quantity, Scale); 20] = [
     (&catalog::DCGM_GPU_UTIL, Quantity::Utilization, SAME),
@@ -39,8 +39,8 @@ const ROWS: [(&catalog::Metric, Quantity, Scale); 20] = [
     (&catalog::DCGM_ENERGY, Quantity::Energy, MILLI),
     (&catalog::DCGM_SM_CLOCK, Quantity::SmClock, MEGA),
     (&catalog::DCGM_MEM_CLOCK, Quantity::MemoryClock, MEGA),
-    (&catalog::DCGM_PCIE_TX, Quantity::PcieTx, KILO),
-    (&catalog::DCGM_PCIE_RX, Quantity::PcieRx, KILO),
+    (&catalog::DCGM_PCIE_TX, Quantity::PcieTx, KIBI),
+    (&catalog::DCGM_PCIE_RX, Quantity::PcieRx, KIBI),
     (&catalog::DCGM_ECC_SBE, Quantity::EccCorrected, SAME),
     (&catalog::DCGM_ECC_DBE, Quantity::EccUncorrected, SAME),
     (&catalog::DCGM_GR_ENGINE_ACTIVE, Quantity::GraphicsActive, SAME),

@@ -177,7 +177,7 @@ impl<'l> Seat<'l> {
         let readings = &mut known.readings;
         let milli = |value: u32| f64::from(value) / 1e3;
         let mega = |value: u32| f64::from(value) * 1e6;
-        let kilo = |value: u32| f64::from(value) * 1e3;
+        let kibi = |value: u32| f64::from(value) * 1024.0;
         let joules = |millijoules: u64| millijoules as f64 / 1e3;
         readings.set(Quantity::Temperature, reading(device.temperature(TemperatureSensor::Gpu)).map(f64::from));
         readings.set(Quantity::Power, reading(device.power_usage()).map(milli));
@@ -186,8 +186,8 @@ impl<'l> Seat<'l> {
         readings.set(Quantity::SmClock, reading(device.clock_info(Clock::SM)).map(mega));
         readings.set(Quantity::MemoryClock, reading(device.clock_info(Clock::Memory)).map(mega));
         // Each of these two takes the driver 20 ms, in which it sleeps.
-        readings.set(Quantity::PcieTx, reading(device.pcie_throughput(PcieUtilCounter::Send)).map(kilo));
-        readings.set(Quantity::PcieRx, reading(device.pcie_throughput(PcieUtilCounter::Receive)).map(kilo));
+        readings.set(Quantity::PcieTx, reading(device.pcie_throughput(PcieUtilCounter::Send)).map(kibi));
+        readings.set(Quantity::PcieRx, reading(device.pcie_throughput(PcieUtilCounter::Receive)).map(kibi));
         readings.set(Quantity::Fan, fan(device));
         let [memory, tx, rx] = fields(library, device, TELEMETRY);
         readings.set(Quantity::MemoryTemperature, memory);

@@ -79,6 +79,8 @@ pub enum Issue {
     WebSocketUnreadable,
     /// A line of a server's log longer than the bound: its end was left out.
     LogLineTooLong,
+    /// More requests ended between two looks at the GPUs than are kept: these are not held against their GPU's state.
+    GpuRequestsOverBound,
 }
 
 impl Issue {
@@ -121,6 +123,7 @@ impl Issue {
         Issue::WebSocketTooLong,
         Issue::WebSocketUnreadable,
         Issue::LogLineTooLong,
+        Issue::GpuRequestsOverBound,
     ];
 
     /// Label value.
@@ -164,6 +167,7 @@ impl Issue {
             Issue::WebSocketTooLong => "websocket_too_long",
             Issue::WebSocketUnreadable => "websocket_unreadable",
             Issue::LogLineTooLong => "log_line_too_long",
+            Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
         }
     }
 }

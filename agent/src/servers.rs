@@ -44,6 +44,10 @@ pub struct ServerState {
     pub hooks: Vec<status::Hook>,
     /// The operator named it: it must work.
     pub named: bool,
+    /// The process at the top of its server.
+    pub root: Tgid,
+    /// The model that it was started for, "" where its command line does not say.
+    pub model: String,
 }
 
 /// What is known of all servers, for `/status` and metrics.
@@ -272,6 +276,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                 },
                 hooks: self.probes.hooks(tgid),
                 named: server.named,
+                root: server.root,
+                model: server.matched.model.clone().unwrap_or_default(),
             }
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.discovery.servers().map(state).collect();

@@ -34,3 +34,9 @@ pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
     let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
     page.lines().filter(mine).map(value).sum()
 }
+
+/// Where `cargo xtask setup --gpu` puts what the GPU tests are held against.
+#[must_use]
+pub fn nvml_folder() -> std::path::PathBuf {
+    cache::root().join("nvml")
+}

@@ -6,6 +6,7 @@
 
 mod choice;
 mod document;
+mod gpu;
 pub mod problem;
 mod rule;
 mod setting;
@@ -16,6 +17,7 @@ mod tests;
 mod yaml;
 
 pub use self::choice::{EngineMessages, Http, Source};
+pub use self::gpu::Gpu;
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
@@ -54,6 +56,8 @@ settings! {
         workflows: Workflows = Workflows::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();
+        /// How GPUs are read, and what of them is exported.
+        gpu: Gpu = Gpu::default();
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;

@@ -81,6 +81,30 @@ fn names(maps: &str) -> Vec<String> {
     maps.lines().filter_map(name).collect()
 }
 
+/// Who a process is and whom it comes from; `None` when there is none of that id. Cheaper than [`process`].
+#[must_use]
+pub fn lineage(tgid: Tgid) -> Option<Lineage> {
+    let Stat { mut parent, start } = stat(tgid)?;
+    let mut ancestors = Vec::new();
+    while parent.0 > 1 && ancestors.len() < MAX_ANCESTORS {
+        ancestors.push(parent);
+        let Some(above) = stat(parent) else { break };
+        parent = above.parent;
+    }
+    Some(Lineage { start, comm: comm(tgid), ancestors })
+}
+
+/// What [`lineage`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// When it started.
+    pub start: StartTime,
+    /// Its /proc/PID/comm.
+    pub comm: String,
+    /// Its parent, grandparent, …: nearest first, without init.
+    pub ancestors: Vec<Tgid>,
+}
+
 struct Stat {
     parent: Tgid,
     start: StartTime,
@@ -140,6 +164,8 @@ mod tests {
         assert!(all().contains(&own));
         assert!(!process.argv.is_empty());
         assert!(!process.exe.is_empty());
-        assert_eq!(start_time(own), start_time(own));
+        let Lineage { start, ancestors, .. } = lineage(own).unwrap();
+        assert_eq!(Some(start), start_time(own));
+        assert_eq!(ancestors, process.ancestors.iter().map(|ancestor| ancestor.tgid).collect::<Vec<_>>());
     }
 }

@@ -182,7 +182,8 @@ impl Jobs {
     /// An exchange about jobs was answered.
     pub fn replied(&self, reply: &Reply, issue: &dyn Fn(Issue)) {
         let Reply { origin, endpoint, code, error } = reply;
-        let server = Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service) };
+        let server =
+            Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service), gpu: None };
         let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
         if let Some(error) = error {
             let error_type = admit(&mut self.names().errors, &server, error, issue);

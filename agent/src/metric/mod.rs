@@ -7,6 +7,7 @@ pub mod catalog;
 mod comfyui;
 mod crosscheck;
 mod family;
+mod gpu;
 mod label;
 mod name;
 mod schedule;

@@ -7,6 +7,7 @@ use super::catalog::{self, BucketSet, Kind, Metric};
 use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
+use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
     Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
@@ -55,6 +56,7 @@ pub struct Metrics {
     inferences: Inferences,
     jobs: Jobs,
     differences: Differences,
+    pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -129,6 +131,7 @@ impl Metrics {
             inferences: Inferences::new(&mut book, &config.buckets),
             jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
+            gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -153,6 +156,7 @@ impl Metrics {
     pub fn record(&self, record: &Record) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
+        self.worked(&server, record.arrival, record.end);
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
         let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
         self.requests.with(&outcome, |requests| {
@@ -173,6 +177,13 @@ impl Metrics {
         self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
             requests.inc();
         });
+    }
+
+    /// A server worked for somebody: what its GPU met meanwhile is known a moment later.
+    fn worked(&self, server: &Server, from: Nanos, to: Nanos) {
+        if self.gpus.servers.ended(server, from, to) == Taken::OverBound {
+            self.issue(Issue::GpuRequestsOverBound);
+        }
     }
 
     fn latencies(&self, record: &Record, call: Call) {
@@ -208,6 +219,7 @@ impl Metrics {
             return;
         }
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.worked(&server, inference.arrival, inference.end);
         self.inferences.inference(&server, inference);
         if inference.is_generation() {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
@@ -250,6 +262,9 @@ impl Metrics {
     /// A job is over.
     pub fn job(&self, record: &job::Record) {
         let server = self.server(record.engine, &record.service, &record.model, None);
+        if let Some(began) = record.started.or(record.arrival) {
+            self.worked(&server, began, record.end);
+        }
         self.jobs.record(server, record, &|issue| self.issue(issue));
         if !record.complete() {
             self.incomplete(record.engine, record.quality);
@@ -418,6 +433,12 @@ impl Metrics {
         self.schedules.end(ends);
         self.inferences.end(ends);
         self.jobs.end(engine, service);
+        self.gpus.servers.end(ends);
+    }
+
+    /// The model that a service answers for, where it is one only.
+    pub(super) fn only_model(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        self.state().models.only(engine, service)
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -437,7 +458,8 @@ impl Metrics {
         if let Some(issue) = issue {
             self.issue(issue);
         }
-        Server { engine, model, service }
+        let gpu = self.gpus.servers.only_place(engine, &service);
+        Server { engine, model, service, gpu }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

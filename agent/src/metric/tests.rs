@@ -32,7 +32,7 @@ fn config(yaml: &str) -> Config {
 }
 
 /// A streamed chat: 10 s, first token after 0.2 s, five tokens.
-fn chat() -> Record {
+pub(super) fn chat() -> Record {
     let start = 100_000 * MS;
     Record {
         tgid: Tgid(7),
@@ -148,7 +148,8 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 
 /// Metrics to which everything was said once.
 fn full() -> Metrics {
-    let metrics = Metrics::new(&Config::default());
+    let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
+    super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());
     metrics.record(&Record { quality: Quality::Gap, ..chat() });
     metrics.issue(Issue::StreamGap);
@@ -252,7 +253,8 @@ fn document() -> String {
         "# Metrics\n\n\
          Generated from `agent/src/metric/catalog`; a test fails when it is stale. A series is absent where its value is\n\
          not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
-         the configuration (`labels`) are on every metric.\n",
+         the configuration (`labels`) are on every metric. Where a server runs on exactly one GPU or MIG instance, its\n\
+         metrics have one label more: `gpu`, the UUID of that.\n",
     );
     for (section, metrics) in SECTIONS {
         let _ = write!(
@@ -265,11 +267,7 @@ fn document() -> String {
                 Kind::Gauge => "gauge",
                 Kind::Histogram(_) => "histogram",
             };
-            let unit = match unit {
-                catalog::Unit::Count => "",
-                catalog::Unit::Seconds => ", s",
-                catalog::Unit::Bytes => ", By",
-            };
+            let unit = unit.ucum().map(|unit| format!(", {unit}")).unwrap_or_default();
             let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
         }
     }

@@ -73,6 +73,12 @@ impl Agent {
         Metrics::of(&self.agent)
     }
 
+    /// What /metrics says when it says something of this metric, with these labels.
+    pub fn metrics_with(&mut self, name: &str, labels: &[(&str, &str)]) -> Metrics {
+        self.wait(name, |agent| Metrics::of(agent).sum(name, labels).is_some_and(|sum| sum > 0.0));
+        Metrics::of(&self.agent)
+    }
+
     /// Ends it as a service manager does.
     pub fn stop(self) -> Ended {
         let Agent { agent, folder } = self;

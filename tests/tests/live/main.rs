@@ -8,6 +8,7 @@ mod agent;
 mod client;
 mod configuration;
 mod expect;
+mod gpu;
 mod life;
 mod privacy;
 mod requests;

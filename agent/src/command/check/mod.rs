@@ -66,7 +66,6 @@ fn report(config: &Config) -> Report {
             Vec::new()
         }
     };
-    host.push(capabilities::nvml());
     Report { host, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }
 

@@ -203,6 +203,10 @@ impl Job {
     /// A message: a node came so far.
     pub fn progress(&mut self, at: Nanos, node: &str, value: u64, max: u64, issues: &mut Vec<Issue>) {
         let Some(sampler) = self.sampler(node, max) else { return };
+        // The message waited until the work was over.
+        if self.worked.as_ref().is_some_and(|worked| worked.at < at) {
+            return self.watched.steps.reached_sometime(at, node, value);
+        }
         self.watched.steps.reached(at, node, value, &sampler, issues);
     }
 

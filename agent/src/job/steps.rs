@@ -33,9 +33,8 @@ impl Steps {
     /// `node` (a bar has none) has done `value` steps. A value of 0 is a beginning. A lower value than before is another
     /// round of the same node.
     pub fn reached(&mut self, at: Nanos, node: &str, value: u64, sampler: &Arc<str>, issues: &mut Vec<Issue>) {
-        let before = self.last.take().filter(|last| last.node == node && last.value <= value);
-        let from = before.as_ref().map_or(0, |last| last.value);
-        let steps = value.saturating_sub(from);
+        let before = self.before(node, value);
+        let steps = done_since(before.as_ref(), value);
         // Said once more: what counts is when it was first said.
         let since = before.as_ref().map(|last| last.at);
         let stamp = since.filter(|_| steps == 0).unwrap_or(at);
@@ -53,10 +52,44 @@ impl Steps {
         }
         self.gaps.push(gap);
     }
+
+    /// The same, said so late that nothing follows for times.
+    pub fn reached_sometime(&mut self, at: Nanos, node: &str, value: u64) {
+        let before = self.before(node, value);
+        self.total = self.total.saturating_add(done_since(before.as_ref(), value));
+        self.last = Some(Last { node: node.to_owned(), value, at });
+    }
+
+    /// What was said of this round of the node before.
+    fn before(&mut self, node: &str, value: u64) -> Option<Last> {
+        self.last.take().filter(|last| last.node == node && last.value <= value)
+    }
+}
+
+fn done_since(before: Option<&Last>, value: u64) -> u64 {
+    value.saturating_sub(before.map_or(0, |last| last.value))
 }
 
 /// When the first of several steps was done that are only seen together: they are taken to be alike.
 fn first(at: Nanos, gap: Option<&Gap>) -> Nanos {
     let later = gap.map_or(0, |gap| gap.nanos.saturating_sub(gap.mean()));
     Nanos(at.0.saturating_sub(later))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_are_said_late_count_and_have_no_times() {
+        let (mut steps, mut issues) = (Steps::default(), Vec::new());
+        let euler: Arc<str> = "euler".into();
+        steps.reached(Nanos(10), "3", 1, &euler, &mut issues);
+        steps.reached(Nanos(20), "3", 2, &euler, &mut issues);
+        steps.reached_sometime(Nanos(2000), "3", 3);
+        steps.reached_sometime(Nanos(2000), "3", 4);
+        assert_eq!((steps.total, steps.first), (4, Some(Nanos(10))));
+        assert_eq!(steps.gaps, [Gap { sampler: euler, steps: 1, nanos: 10 }]);
+        assert!(issues.is_empty());
+    }
 }

@@ -42,6 +42,7 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         comm: comm(tgid),
         argv: argv(tgid),
         exe: link(tgid, "exe"),
+        libraries: Vec::new(),
         cwd: link(tgid, "cwd"),
         beside: Vec::new(),
         ancestors,
@@ -60,6 +61,24 @@ fn beside(tgid: Tgid, script: &str) -> Vec<String> {
     let from = if script.starts_with('/') { "root" } else { "cwd" };
     let Ok(entries) = fs::read_dir(format!("/proc/{}/{from}/{folder}", tgid.0)) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_BESIDE).collect()
+}
+
+/// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line
+/// for each mapping.
+#[must_use]
+pub fn libraries(tgid: Tgid) -> Vec<String> {
+    names(&fs::read_to_string(format!("/proc/{}/maps", tgid.0)).unwrap_or_default())
+}
+
+/// Of proc(5)'s lines `address perms offset dev inode path`, those that map a shared library as code.
+fn names(maps: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (mapping, path) = line.split_once('/')?;
+        let name = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next()?;
+        let is_code = mapping.split(' ').nth(1)?.contains('x');
+        (is_code && name.contains(".so")).then(|| name.to_owned())
+    };
+    maps.lines().filter_map(name).collect()
 }
 
 struct Stat {
@@ -101,6 +120,17 @@ mod tests {
         assert_eq!((stat.parent, stat.start), (Tgid(3), StartTime(4242)));
         assert!(parse_stat("").is_none());
         assert!(parse_stat("7 (a").is_none());
+    }
+
+    #[test]
+    fn libraries_are_mapped_as_code() {
+        let maps = "7f0-7f1 r--p 00000000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f1-7f2 r-xp 00026000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f2-7f3 r-xp 00000000 fe:00 7                          /opt/my libs/libtritonserver-1.so (deleted)\n\
+                    7f3-7f4 r-xp 00000000 fe:00 9                          /usr/bin/cat\n\
+                    7f4-7f5 r-xp 00000000 00:00 0                          [vdso]\n";
+        assert_eq!(names(maps), ["libc.so.6", "libtritonserver-1.so"]);
+        assert!(libraries(Tgid(std::process::id())).iter().any(|name| name.starts_with("lib")));
     }
 
     #[test]

@@ -13,5 +13,6 @@ mod schedule;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod triton;
 
 pub use sink::{Metrics, Running, SelfUsage};

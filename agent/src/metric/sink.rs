@@ -9,18 +9,20 @@ use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::name::Names;
 use super::schedule::{Schedules, Shared};
+use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Busy, Call as Asked, Finished, Iterated, Standing};
+use crate::core::{Busy, Executed, Finished, Iterated, Pending, Reply, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::job;
-use crate::request::{Quality, Record};
+use crate::request::ask::Refusal;
+use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +52,7 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    inferences: Inferences,
     jobs: Jobs,
     differences: Differences,
     events: Family<ByHook, Counter>,
@@ -123,6 +126,7 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            inferences: Inferences::new(&mut book, &config.buckets),
             jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
@@ -194,6 +198,46 @@ impl Metrics {
         self.schedules.sequence(&server, &finished.sequence);
     }
 
+    /// An inference ended.
+    pub fn inference(&self, inference: &Inference) {
+        let engine = inference.origin.engine;
+        if inference.quality != Quality::Complete {
+            self.incomplete(engine, inference.quality);
+        }
+        if inference.model.is_empty() {
+            return;
+        }
+        let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.inferences.inference(&server, inference);
+        if inference.is_generation() {
+            let Metrics { requests, duration, first_token, inter_token, .. } = self;
+            triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
+        }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
+    }
+
+    /// An instance of a model executes, or has.
+    pub fn executed(&self, executed: &Executed) {
+        let server = self.server(executed.origin.engine, &executed.origin.service, &executed.model, None);
+        self.inferences.executed(server, executed);
+    }
+
+    /// All models' queues as they stand now.
+    pub fn pending(&self, pending: Vec<Pending>) {
+        let mut counts: BTreeMap<_, i64> = BTreeMap::new();
+        for Pending { origin, model, count } in pending {
+            let sum = counts.entry(self.server(origin.engine, &origin.service, &model, None)).or_default();
+            *sum = sum.saturating_add_unsigned(count);
+        }
+        self.inferences.pending(counts);
+    }
+
     /// All schedulers as they stand now.
     pub fn schedulers(&self, standing: Vec<Standing>) {
         let labelled = standing.into_iter().map(|standing| {
@@ -213,8 +257,8 @@ impl Metrics {
     }
 
     /// An exchange about jobs was answered.
-    pub fn call(&self, call: &Asked) {
-        self.jobs.call(call, &|issue| self.issue(issue));
+    pub fn replied(&self, reply: &Reply) {
+        self.jobs.replied(reply, &|issue| self.issue(issue));
     }
 
     /// All servers of jobs as they stand now.
@@ -372,6 +416,7 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.inferences.end(ends);
         self.jobs.end(engine, service);
     }
 
@@ -413,6 +458,7 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
         Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
         Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),

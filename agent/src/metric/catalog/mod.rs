@@ -6,11 +6,13 @@ mod comfyui;
 mod engine;
 mod llm;
 mod own;
+mod triton;
 
 pub use comfyui::*;
 pub use engine::*;
 pub use llm::*;
 pub use own::*;
+pub use triton::*;
 
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub enum BucketSet {
     TimeToFirstToken,
     /// `inter_token_latency_seconds`.
     InterTokenLatency,
+    /// `inference_duration_seconds`.
+    InferenceDuration,
     /// `batch_size`.
     BatchSize,
     /// `generation_duration_seconds`.
@@ -71,8 +75,13 @@ pub enum Unit {
 }
 
 /// The sections of docs/metrics.md and their metrics, in order.
-pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("ComfyUI", COMFYUI), ("The agent about itself", OWN)];
+pub const SECTIONS: &[(&str, &[&Metric])] = &[
+    ("LLM requests", LLM),
+    ("Inside the engine", ENGINE),
+    ("Triton models", TRITON),
+    ("ComfyUI", COMFYUI),
+    ("The agent about itself", OWN),
+];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {

@@ -104,7 +104,7 @@ impl Mask {
             At::Percent if byte == b' ' || byte.is_ascii_digit() => At::Percent,
             At::Percent if byte == b'%' => At::Sign,
             At::Sign if byte == b'|' => At::Bar,
-            At::Bar if byte.is_ascii_digit() || b" #|/[<:,.?its]".contains(&byte) || is_of_block(byte) => At::Bar,
+            At::Bar if byte.is_ascii_digit() || b" #|/[<:,.?its".contains(&byte) || is_block(byte) => At::Bar,
             At::Type if byte.is_ascii_alphanumeric() || b"._".contains(&byte) => At::Type,
             _ => At::Masked,
         }
@@ -133,7 +133,7 @@ impl Mask {
     }
 }
 
-/// Whether it may be of the block elements that tqdm draws (U+2588 to U+258F) where the output is UTF-8.
-fn is_of_block(byte: u8) -> bool {
+/// Whether a byte is of a block that bars are drawn with (U+2588 to U+258F).
+fn is_block(byte: u8) -> bool {
     matches!(byte, 0xe2 | 0x96 | 0x88..=0x8f)
 }

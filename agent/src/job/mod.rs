@@ -37,7 +37,16 @@ pub struct Job {
     watched: Watched,
     worked: Option<Worked>,
     past: Option<Past>,
-    removed: bool,
+    removed: Removed,
+}
+
+/// Whether it was taken out of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removed {
+    No,
+    /// It was to be then, if it was not worked on yet.
+    Perhaps(Nanos),
+    Yes,
 }
 
 /// Its HTTP exchange.
@@ -96,7 +105,7 @@ impl Job {
             watched: Watched::default(),
             worked: None,
             past: None,
-            removed: false,
+            removed: Removed::No,
         }
     }
 
@@ -131,6 +140,19 @@ impl Job {
     #[must_use]
     pub fn silent(&self) -> Option<Nanos> {
         self.watched.silent
+    }
+
+    /// Whether its request was seen.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether it was there before.
+    #[must_use]
+    pub fn is_older(&self, than: Nanos) -> bool {
+        let first = self.asked.as_ref().map(|asked| asked.answered).or(self.started);
+        first.is_none_or(|first| first < than)
     }
 
     /// Whether the server answered that it is over.
@@ -217,9 +239,23 @@ impl Job {
         self.past = Some(past);
     }
 
+    /// It was to be taken out of the queue: it was not, if the work on it had begun.
+    pub fn doubt(&mut self, at: Nanos) {
+        if self.started.is_none() {
+            self.removed = Removed::Perhaps(at);
+        }
+    }
+
+    /// Whether it was taken out of the queue, where work that ended now after so long is not its own: it began later.
+    #[must_use]
+    pub fn was_removed(&self, ended: Nanos, lasted: Lasted) -> bool {
+        let Removed::Perhaps(at) = self.removed else { return false };
+        self.started.is_none() && ended.since(at) > lasted.most
+    }
+
     /// It was taken out of the queue.
     pub fn remove(&mut self) {
-        self.removed = true;
+        self.removed = Removed::Yes;
     }
 
     /// When what a message says was at the latest: it may leave long after the work, the worker's last line does not.

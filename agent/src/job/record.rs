@@ -8,7 +8,7 @@
 //! from the first message to the last, else what the server answers of it later.
 
 use super::times::Times;
-use super::{Job, Watched};
+use super::{Job, Removed, Watched};
 use crate::engine::job::{Graph, Outcome, Past};
 use crate::event::{Nanos, Tgid};
 use crate::request::Quality;
@@ -175,7 +175,7 @@ impl Job {
         let Times { started, end, took } = self.times(now);
         let Job { origin, id, asked, watched, worked, past, removed, .. } = self;
         let (status, error) = match outcome {
-            _ if removed => (Status::Cancelled, None),
+            _ if removed == Removed::Yes => (Status::Cancelled, None),
             Some(Outcome::Success) => (Status::Success, None),
             Some(Outcome::Error(kind)) => (Status::Error, Some(kind).filter(|kind| !kind.is_empty())),
             Some(Outcome::Interrupted) => (Status::Interrupted, None),

@@ -1,6 +1,6 @@
 //! The parts of a job; whole jobs are played in `core::jobs`.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::nodes::Nodes;
 use super::run::Run;

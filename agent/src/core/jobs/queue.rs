@@ -36,6 +36,8 @@ pub(super) struct Queue {
     free: Nanos,
     /// Jobs that the server has beside those that are known.
     unknown: u64,
+    /// The server said then that it has none.
+    empty: Option<Nanos>,
     state: State,
 }
 
@@ -78,6 +80,7 @@ impl Queue {
             lines: Lines::Unread,
             free: Nanos::default(),
             unknown: 0,
+            empty: None,
             state: State::Unknown,
         }
     }
@@ -93,7 +96,7 @@ impl Queue {
     pub fn submitted(&mut self, submission: Submission, arrival: Nanos, answered: Nanos, out: &mut Vec<Output>) {
         self.state = State::Known;
         // Messages about it may have been first.
-        if let Some(job) = self.find(&submission.id) {
+        if let Some(job) = self.find(&submission.id).filter(|job| !job.is_asked()) {
             return job.submit(submission, arrival, answered);
         }
         let mut job = Job::submitted(self.origin.clone(), submission, arrival, answered);
@@ -125,6 +128,9 @@ impl Queue {
                 self.waiting.push(job);
             }
         }
+        if let Some(job) = self.working.as_mut().filter(|job| all || ids.iter().any(|id| id == job.id())) {
+            job.doubt(at);
+        }
         if all {
             self.unknown = self.unknown.min(1);
         }
@@ -138,19 +144,19 @@ impl Queue {
             // Messages about it are on their way.
             return if job.has_started() { self.hold(job, since, out) } else { end(job, since, out) };
         }
-        let lines = self.lines;
-        let Some(job) = self.find(&past.id) else { return };
-        let id = past.id.clone();
-        job.past(past);
-        if lines == Lines::Read {
-            // Its line is on its way.
-            return;
+        if let Some(job) = self.working.as_mut().filter(|job| job.id() == past.id) {
+            job.past(past);
+            job.falls_silent(at);
+            // Its line is on its way, where lines are read.
+            return if self.lines == Lines::Unread {
+                self.next(at, out)
+            };
         }
-        if self.working.as_ref().is_some_and(|job| job.id() == id) {
-            return self.next(at, out);
-        }
-        if let Some(index) = self.waiting.iter().position(|job| job.id() == id) {
-            end(self.waiting.remove(index), at, out);
+        if let Some(index) = self.waiting.iter().position(|job| job.id() == past.id) {
+            // It was not its turn, so it seemed: its line was taken for another one's.
+            let mut job = self.waiting.remove(index);
+            job.past(past);
+            end(job, at, out);
         }
     }
 
@@ -169,6 +175,9 @@ impl Queue {
             // Messages said that it is over, and no line did.
             self.lines = Lines::Unread;
             self.next(now, out);
+        }
+        if let Some(empty) = self.empty.filter(|empty| now.since(*empty) >= HELD) {
+            self.forget(empty, out);
         }
         for over in std::mem::take(&mut self.over) {
             if now.since(over.since) >= HELD {
@@ -200,7 +209,10 @@ impl Queue {
         self.state = State::Known;
         let mut issues = Vec::new();
         match report {
-            Report::Queue { remaining } => self.unknown = remaining.saturating_sub(self.known()),
+            Report::Queue { remaining } => {
+                self.unknown = remaining.saturating_sub(self.known());
+                self.empty = (remaining == 0).then_some(at);
+            }
             Report::Started { id, stamp } => {
                 self.turn_to(at, id, out);
                 self.with(id, |job| job.started(at, stamp));
@@ -265,6 +277,18 @@ impl Queue {
         });
     }
 
+    /// The server had no job any more at `empty`: those that were known then are over, or were taken out, unseen.
+    fn forget(&mut self, empty: Nanos, out: &mut Vec<Output>) {
+        let working = self.working.take_if(|job| job.is_older(empty));
+        for mut job in working.into_iter().chain(self.waiting.extract_if(.., |job| job.is_older(empty))) {
+            job.mark(Quality::Gap);
+            out.push(Output::Issue(Issue::JobEndUnseen));
+            end(job, empty, out);
+        }
+        self.empty = None;
+        self.take();
+    }
+
     /// A message: nothing more will be said of this job.
     fn silent(&mut self, at: Nanos, id: &str, out: &mut Vec<Output>) {
         if let Some(index) = self.over.iter().position(|over| over.job.id() == id) {
@@ -282,6 +306,11 @@ impl Queue {
     fn worked(&mut self, at: Nanos, lasted: Lasted, out: &mut Vec<Output>) {
         self.lines = Lines::Read;
         let run = std::mem::take(&mut self.run);
+        if let Some(mut job) = self.working.take_if(|job| job.was_removed(at, lasted)) {
+            job.remove();
+            end(job, at, out);
+            self.take();
+        }
         let its = |job: &mut Job| job.has_started() || job.can_have_lasted(at, lasted);
         if let Some(mut job) = self.working.take_if(its) {
             job.worked(at, lasted, run);

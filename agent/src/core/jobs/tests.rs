@@ -340,6 +340,91 @@ fn taken_out_of_the_queue() {
 }
 
 #[test]
+fn taken_out_in_the_moment_in_which_it_seemed_to_be_next() {
+    for (took, expected) in [
+        (
+            500,
+            &[
+                "a success by=log queue=1 took=100 steps=0 images=1",
+                "b cancelled by=none",
+                "c success by=log queue=209 took=500 steps=0 images=1",
+            ][..],
+        ),
+        // It was worked on already.
+        (
+            600,
+            &[
+                "a success by=log queue=1 took=100 steps=0 images=1",
+                "b success by=log queue=108 took=600 steps=0 images=1",
+                "c unknown quality=truncated by=none",
+            ],
+        ),
+    ] {
+        let mut scene = Scene::new();
+        for (id, number) in [("a", 0.0), ("b", 1.0), ("c", 2.0)] {
+            scene.submit(100 + number as u64, id, number);
+        }
+        scene.worked(200, 100);
+        scene.queue.removed(Nanos(250 * MS), &["b".to_owned()], false, &mut scene.out);
+        scene.worked(if took == 500 { 810 } else { 808 }, took);
+        scene.queue.truncate(Nanos(9_000 * MS), &mut scene.out);
+        let mut lines = scene.lines();
+        lines.sort_unstable();
+        assert_eq!(lines, expected);
+    }
+}
+
+#[test]
+fn history_sets_the_order_right() {
+    let mut scene = Scene::new();
+    scene.submit(100, "a", 0.0);
+    scene.submit(101, "b", 1.0);
+    // The line of one of them was lost.
+    scene.worked(200, 50);
+    let past = |id: &str| Past { id: id.into(), outcome: Some(Outcome::Success), ..Past::default() };
+    scene.past(210, past("a"));
+    scene.submit(211, "c", 2.0);
+    scene.worked(260, 40);
+    scene.past(270, past("c"));
+    scene.past(280, past("b"));
+    scene.tick(5_270);
+    let lines = scene.lines();
+    let ended: Vec<_> = lines.iter().map(|line| line.split(" by").next().unwrap()).collect();
+    assert_eq!(ended, ["a success", "b success", "c success"]);
+    assert_eq!(scene.queue.standing(), Some((0, 0)));
+}
+
+#[test]
+fn a_server_that_has_no_job_has_none() {
+    let mut scene = Scene::new();
+    scene.submit(100, "a", 0.0);
+    scene.submit(101, "b", 1.0);
+    scene.say(200, Report::Queue { remaining: 0 });
+    scene.tick(5_000);
+    scene.submit(5_100, "c", 2.0);
+    scene.check(&[]);
+    scene.tick(5_200);
+    scene.check(&[
+        "job_end_unseen",
+        "a unknown quality=gap by=none",
+        "job_end_unseen",
+        "b unknown quality=gap by=none",
+    ]);
+    assert_eq!(scene.queue.standing(), Some((1, 0)));
+}
+
+#[test]
+fn an_id_that_is_used_again() {
+    let mut scene = Scene::new();
+    for ms in [100, 200] {
+        scene.submit(ms, "a", 0.0);
+        scene.worked(ms + 50, 50);
+    }
+    scene.tick(9_000);
+    assert_eq!(scene.lines().len(), 2);
+}
+
+#[test]
 fn the_agent_comes_in_the_middle() {
     let mut scene = Scene::new();
     assert_eq!(scene.queue.standing(), None);

@@ -1,7 +1,7 @@
 //! What of ComfyUI may stay readable on a tape: of its JSON the words that jobs are told in, of graphs class types, node
 //! ids and what models and samplers are called.
 
-use super::keys::{Ids, Logs, Vocabulary};
+use super::keys::{Ids, Jobs, Vocabulary};
 
 /// Requests, answers and messages.
 pub(super) static VOCABULARY: Vocabulary = Vocabulary {
@@ -61,7 +61,7 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary {
         "traceback",
     ],
     ids: Ids::Kept,
-    logs: Logs::Kept,
+    jobs: Jobs::Told,
     fits: |parent, key| match parent {
         // A node's own settings, any of which may be a text of the caller's.
         "inputs" => SETTINGS.contains(&key),

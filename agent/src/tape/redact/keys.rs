@@ -19,8 +19,8 @@ pub(super) struct Vocabulary {
     pub(super) names: &'static [&'static str],
     /// Keys that are no words.
     pub(super) ids: Ids,
-    /// What the processes write for people.
-    pub(super) logs: Logs,
+    /// Where else such servers tell of their work.
+    pub(super) jobs: Jobs,
     /// Of a key in `words` or `numbers`: whether it is one behind this parent.
     pub(super) fits: fn(parent: &str, key: &str) -> bool,
 }
@@ -32,11 +32,11 @@ pub(super) enum Ids {
     Kept,
 }
 
-/// Whether a server's standard output and error are read.
+/// Whether jobs are told of to clients that watch, and in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Logs {
-    Unread,
-    Kept,
+pub(super) enum Jobs {
+    None,
+    Told,
 }
 
 /// What an id is called, whichever it is.
@@ -50,7 +50,7 @@ static OPENAI: Vocabulary = Vocabulary {
     lists: &[],
     names: NAMES,
     ids: Ids::Masked,
-    logs: Logs::Unread,
+    jobs: Jobs::None,
     fits: |parent, key| match (parent, key) {
         // The caller's own stop string.
         ("choices", "stop_reason") => false,

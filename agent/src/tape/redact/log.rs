@@ -104,7 +104,7 @@ impl Mask {
             At::Percent if byte == b' ' || byte.is_ascii_digit() => At::Percent,
             At::Percent if byte == b'%' => At::Sign,
             At::Sign if byte == b'|' => At::Bar,
-            At::Bar if byte.is_ascii_digit() || b" #|/[<:,.?its".contains(&byte) => At::Bar,
+            At::Bar if byte.is_ascii_digit() || b" #|/[<:,.?its".contains(&byte) || is_block(byte) => At::Bar,
             At::Type if byte.is_ascii_alphanumeric() || b"._".contains(&byte) => At::Type,
             _ => At::Masked,
         }
@@ -131,4 +131,9 @@ impl Mask {
         }
         if *tail == Tail::Time && len == of.len() { At::Time } else { At::Phrase { of, len } }
     }
+}
+
+/// Whether a byte is of a block that bars are drawn with (U+2588 to U+258F).
+fn is_block(byte: u8) -> bool {
+    matches!(byte, 0xe2 | 0x96 | 0x88..=0x8f)
 }

@@ -29,8 +29,9 @@ use crate::core::{Input, ProcessChange};
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Segment, Tgid};
 use crate::wire::http1::{Decoder, Opening, Place, sniff};
 use crate::wire::stream::Stream;
+use crate::wire::websocket::{Sender, is_row_of_frames};
 use crate::wire::{Item, Stretch, header, is_websocket};
-use keys::{Logs, Vocabulary};
+use keys::{Jobs, Vocabulary};
 
 /// Most connections that are followed. The bytes of others become zeros.
 const MAX_CONNECTIONS: usize = 16 * 1024;
@@ -119,7 +120,7 @@ impl Redactor {
     fn segment(&mut self, event: &Event, segment: &Segment) -> Vec<u8> {
         let ConnKey { tgid, layer, id, generation } = event.conn;
         let words = self.words.get(&tgid).copied().unwrap_or_else(|| keys::of(""));
-        if words.logs == Logs::Kept && event.is_log() {
+        if words.jobs == Jobs::Told && event.is_log() {
             return self.logs.entry((tgid, id)).or_default().segment(segment);
         }
         let key = (tgid, layer, id);
@@ -172,6 +173,9 @@ impl Lane {
     }
 
     fn segment(&mut self, segment: &Segment, asked: &mut dyn FnMut(&str)) -> Vec<u8> {
+        if self.is_watched(segment) {
+            self.frames.get_or_insert_with(|| websocket::Mask::new(self.words));
+        }
         let mut stretches = Vec::new();
         self.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
         let mut out = Vec::with_capacity(segment.bytes.len());
@@ -196,6 +200,15 @@ impl Lane {
         out.resize(segment.bytes.len(), 0);
         keep_opening(segment, &mut out);
         out
+    }
+
+    /// Whether a client may be watching whose handshake was not seen: the core reads such a connection.
+    fn is_watched(&self, segment: &Segment) -> bool {
+        self.words.jobs == Jobs::Told
+            && self.decoder.place() == Place::Nowhere
+            && segment.direction == Direction::Write
+            && segment.last
+            && is_row_of_frames(&segment.bytes, Sender::Server)
     }
 
     fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) {

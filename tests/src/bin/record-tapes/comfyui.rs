@@ -15,7 +15,7 @@ const PLAIN: &[Scene] = &[
     ("comfyui-unwatched", || vec![few(Mode::Poll)]),
     ("comfyui-queue", || vec![Load::of("queue"), Load::of("queue").mode(Mode::Poll)]),
     ("comfyui-failures", || ["fail", "interrupt", "invalid"].into_iter().flat_map(in_both).collect()),
-    ("comfyui-upload", || vec![Load::of("upload"), few(Mode::Socket)]),
+    ("comfyui-upload", || vec![Load::of("upload").with("--megabytes", 1), few(Mode::Poll)]),
 ];
 const TLS: &[Scene] = &[("comfyui-tls", || vec![few(Mode::Deflate), few(Mode::Poll)])];
 
@@ -32,10 +32,19 @@ fn scenes(wanted: &Wanted, scenes: &[Scene], transport: Transport) -> Result<()>
     let server = ComfyServer::start(transport, &[], &logs())?;
     for (name, loads) in scenes.iter().filter(|(name, _)| wanted.is(name)) {
         let drive = || loads().iter().map(|load| server.drive(load)).collect::<Result<Vec<_>>>();
-        let (seen, records) = take(name, Some(server.pid()), drive)?;
+        let (seen, records) = take(name, &only(&server), Some(server.pid()), drive)?;
         println!("{name}: {} records\n{}", records.len(), compare(&seen.concat(), &records));
     }
     Ok(())
+}
+
+/// This server and no other of the host, under a name that no port is in.
+fn only(server: &ComfyServer) -> String {
+    let port = server.address().port();
+    format!(
+        "engines: {{comfyui: {{enabled: false}}, vllm: {{enabled: false}}}}\n\
+         servers: [{{engine: comfyui, argv: \"main.py --cpu --listen 127.0.0.1 --port {port} \", service: comfyui}}]\n"
+    )
 }
 
 fn few(mode: Mode) -> Load {

@@ -36,9 +36,14 @@ fn main() -> Result<()> {
 }
 
 /// Records a tape while `act` runs, once `process` (or any) has its probes: what `act` returned, and what the tape replays to.
-fn take<T>(name: &str, process: Option<u32>, act: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Value>)> {
+fn take<T>(
+    name: &str,
+    configuration: &str,
+    process: Option<u32>,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<(T, Vec<Value>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
-    let mut recorder = Recorder::start(&path, &logs().join("stderr"), Text::Masked, "")?;
+    let mut recorder = Recorder::start(&path, &logs().join("stderr"), Text::Masked, configuration)?;
     recorder.attached(process)?;
     thread::sleep(FOUND);
     let seen = act()?;

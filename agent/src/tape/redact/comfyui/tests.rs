@@ -143,6 +143,20 @@ fn a_masked_tape_says_the_same_of_jobs() {
 }
 
 #[test]
+fn a_client_that_was_there_before_is_read_from_a_tape_as_well() {
+    let mut inputs = inputs("", usize::MAX);
+    // Its handshake.
+    inputs.drain(1..3);
+    for input in &mut inputs {
+        let Input::Kernel(event) = input else { continue };
+        event.midway |= event.conn.id == 30;
+    }
+    let expected = play(&inputs);
+    assert!(format!("{expected:?}").contains("source: Messages"), "{expected:#?}");
+    assert_eq!(play(&record(&inputs)), expected);
+}
+
+#[test]
 fn deflated_messages_become_unreadable() {
     let agree = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let mut inputs = inputs(agree, usize::MAX);

@@ -42,6 +42,9 @@ fn take<T>(name: &str, process: Option<u32>, act: impl FnOnce() -> Result<T>) ->
     let seen = act()?;
     thread::sleep(SENT);
     recorder.stop()?;
+    if let Some(process) = process {
+        Recorder::only(&path, process)?;
+    }
     Ok((seen, replay::records(&path)?))
 }
 

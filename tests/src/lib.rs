@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod agreement;
 pub mod clock;
+pub mod comfyui;
+pub mod exchange;
 pub mod flood;
 pub mod load;
 pub mod mixed;

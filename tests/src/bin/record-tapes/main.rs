@@ -49,6 +49,9 @@ fn take<T>(
     let seen = act()?;
     thread::sleep(SENT);
     recorder.stop()?;
+    if let Some(process) = process {
+        Recorder::only(&path, process)?;
+    }
     Ok((seen, replay::records(&path)?))
 }
 

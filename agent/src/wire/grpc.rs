@@ -77,6 +77,12 @@ impl Reader {
         }
     }
 
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub fn is_in_message(&self) -> bool {
+        matches!(self.state, State::Message { .. })
+    }
+
     fn step<'a>(&mut self, input: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) -> &'a [u8] {
         match &mut self.state {
             State::Prefix(prefix, have) => {

@@ -220,6 +220,10 @@ impl Http2Connection {
 
     /// Anything may have been said on any stream.
     fn cut(&mut self, turn: &mut Turn<'_>) {
+        // Of a message too long to be copied its beginning was read all the same.
+        for call in self.calls.values_mut().filter(|call| call.request.is_in_message()) {
+            call.transaction.ask_one(call.began, turn.thread, turn.asks, turn.out);
+        }
         self.mark_all(Quality::Gap);
         self.end_all(turn.time, Ending::Unseen, turn.out);
     }

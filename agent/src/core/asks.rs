@@ -3,16 +3,16 @@
 //! A front end reads a request to its end, and then makes an inference of it: of what is read by then and has caused none,
 //! the inference came of what asks for its model by its id. Where that can only be one request, the two are one, and the
 //! inference waits for the end of the answer. Where it may be any of several, only the protocol is taken, if they agree;
-//! none of them is then sure of its inference any more. Where there is none, and nothing on the server's connections is
-//! unclear, nobody asked from outside.
+//! none of them is then sure of its inference any more. Where there is none, and nothing on the server's connections was
+//! unclear before, meanwhile or for a while after, nobody asked from outside.
 
 use super::Output;
 use crate::event::{ConnKey, Nanos};
 use crate::issue::Issue;
-use crate::request::ask::{Answer, AskId, Asked, Origin, Protocol, Refusal};
-use crate::request::{self, Inference, Quality, Record, Status};
+use crate::request::ask::{Answered, AskId, Asked, Cause, Protocol, Refusal};
+use crate::request::{Inference, Origin, Quality, Record, Status};
 use crate::wire::trace::TraceContext;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Requests followed at once.
 const MAX_ASKS: usize = 65_536;
@@ -20,26 +20,39 @@ const MAX_ASKS: usize = 65_536;
 const PATIENCE: u64 = 60_000_000_000;
 /// Bytes of a text that a call may carry.
 const MAX_TEXT: usize = 255;
-/// Requests that were read while something was unclear may still cause inferences for so long.
+/// Between a doubt whether all requests are seen, and an inference that may have come of one that was not.
 const SETTLING: u64 = 1_000_000_000;
 
 /// The requests to one process.
 pub(super) struct Asks {
-    origin: request::Origin,
+    origin: Origin,
     next: AskId,
     open: BTreeMap<AskId, Open>,
     /// Those that have caused nothing yet, by model. The first model is "", for those of which it was not seen.
     idle: BTreeMap<String, BTreeSet<AskId>>,
+    /// Whether it has any connections.
+    outside: Outside,
     /// Connections that may carry requests which are not seen.
     unclear: BTreeSet<ConnKey>,
-    /// Since when none is.
-    clear: Nanos,
+    /// When it was last in doubt whether all requests are seen.
+    doubted: Nanos,
+    /// Inferences that seem to come from inside, the oldest first, until it is known that none was overlooked.
+    inside: VecDeque<Box<Inference>>,
+}
+
+/// Whether a process was seen to have connections. One that has none can only be asked from inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outside {
+    Unseen,
+    Seen,
 }
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub protocol: Protocol,
+    /// That read the end of it.
+    pub thread: u32,
     /// "" where it was not seen.
     pub model: String,
     /// "" where it has none; `None` where that was not seen.
@@ -64,7 +77,7 @@ struct Open {
     /// What came of it, and waits for the end of the answer.
     inference: Option<Box<Inference>>,
     /// How it was answered, which waits for the end of the inference.
-    answer: Option<Answer>,
+    answer: Option<Answered>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +94,16 @@ enum Claimed {
 
 impl Asks {
     /// Of a process that is followed since `since`.
-    pub fn new(origin: request::Origin, since: Nanos) -> Asks {
+    pub fn new(origin: Origin, since: Nanos) -> Asks {
         Asks {
             origin,
             next: AskId(1),
             open: BTreeMap::new(),
             idle: BTreeMap::new(),
+            outside: Outside::Unseen,
             unclear: BTreeSet::new(),
-            clear: since,
+            doubted: since,
+            inside: VecDeque::new(),
         }
     }
 
@@ -115,13 +130,19 @@ impl Asks {
 
     /// Whether all requests on a connection are seen.
     pub fn sees(&mut self, time: Nanos, conn: ConnKey, sight: Sight) {
+        self.outside = Outside::Seen;
         match sight {
             Sight::Clear if !self.unclear.remove(&conn) => return,
             Sight::Clear => {}
             Sight::Unclear if !self.unclear.insert(conn) => return,
             Sight::Unclear => {}
         }
-        self.clear = self.clear.max(time);
+        self.doubts(time);
+    }
+
+    /// Requests may have been overlooked.
+    pub fn doubts(&mut self, time: Nanos) {
+        self.doubted = self.doubted.max(time);
     }
 
     /// How this inference came, now that its request is made up. To be asked once of each.
@@ -130,11 +151,14 @@ impl Asks {
         let fits = |id: &AskId| {
             let open = self.open.get(id)?;
             let same = open.ask.id.as_ref().is_none_or(|id| *id == inference.id);
+            // The thread that reads the end of a request over HTTP makes the inference then and there.
+            let same = same && (open.ask.protocol != Protocol::Http || open.ask.thread == inference.thread);
             (same && open.ask.arrival <= inference.arrival).then_some((*id, open.ask.protocol, open.claimed))
         };
         let candidates: Vec<_> = of_model.filter_map(fits).collect();
         let Some(&(oldest, protocol, claimed)) = candidates.iter().min_by_key(|(id, ..)| *id) else {
-            return self.from_inside(inference);
+            // To be seen.
+            return Some(Asked { protocol: Protocol::InProcess, by: None });
         };
         if let ([_], Claimed::No) = (candidates.as_slice(), claimed) {
             return self.claimed(oldest, Claimed::Yes);
@@ -159,17 +183,14 @@ impl Asks {
         if answers == Answers::Shared {
             self.open.remove(&id);
         }
-        Some(Asked { protocol, by: Some(Origin { ask: id, arrival, trace, answer: None }) })
-    }
-
-    /// Nobody asks from outside for what is not to be seen there.
-    fn from_inside(&self, inference: &Inference) -> Option<Asked> {
-        let settled = self.unclear.is_empty() && inference.arrival.since(self.clear) >= SETTLING;
-        settled.then_some(Asked { protocol: Protocol::InProcess, by: None })
+        Some(Asked { protocol, by: Some(Cause { ask: id, arrival, trace, answer: None }) })
     }
 
     /// An inference ended: it, where nothing more is to come that belongs to it.
     pub fn ended(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
+        if inference.asked.as_ref().is_some_and(|asked| asked.protocol == Protocol::InProcess) {
+            return self.from_inside(inference);
+        }
         let by = inference.asked.as_ref().and_then(|asked| asked.by.as_ref());
         let Some((ask, open)) = by.and_then(|by| Some((by.ask, self.open.get_mut(&by.ask)?))) else {
             return Some(inference);
@@ -187,7 +208,7 @@ impl Asks {
         let Some((id, open)) = record.ask.and_then(|id| Some((id, self.open.get_mut(&id)?))) else {
             return self.refused(record);
         };
-        let answer = Answer::of(record);
+        let answer = Answered::of(record);
         if open.claimed == Claimed::Yes && open.inference.is_none() {
             open.answer = Some(answer);
             return None;
@@ -213,8 +234,26 @@ impl Asks {
         Some(Output::Refused(Box::new(Refusal { origin, protocol, code })))
     }
 
+    /// Nobody is known to have asked for it. That nobody did is sure when nothing is in doubt for a while.
+    fn from_inside(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
+        if self.outside == Outside::Unseen {
+            return Some(self.judged(inference));
+        }
+        self.inside.push_back(inference);
+        let oldest = if self.inside.len() > MAX_ASKS { self.inside.pop_front() } else { None };
+        oldest.map(unjudged)
+    }
+
+    fn judged(&self, inference: Box<Inference>) -> Box<Inference> {
+        let doubtful = !self.unclear.is_empty() || inference.arrival.0 < self.doubted.0.saturating_add(SETTLING);
+        if doubtful { unjudged(inference) } else { inference }
+    }
+
     /// Time passed.
-    pub fn tick(&mut self, now: Nanos) {
+    pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        while let Some(inference) = self.inside.pop_front_if(|oldest| now.since(oldest.end) >= SETTLING) {
+            out.push(Output::Inference(self.judged(inference)));
+        }
         let late = |open: &Open| open.ask.answers == Answers::Shared && now.since(open.ask.arrival) >= PATIENCE;
         let late: Vec<_> = self.open.iter().filter(|(_, open)| late(open)).map(|(id, _)| *id).collect();
         for id in late {
@@ -227,6 +266,7 @@ impl Asks {
     /// Nothing more is to come.
     pub fn finish(&mut self, out: &mut Vec<Output>) {
         self.idle.clear();
+        out.extend(std::mem::take(&mut self.inside).into_iter().map(unjudged).map(Output::Inference));
         let open = std::mem::take(&mut self.open).into_values();
         out.extend(open.filter_map(|open| open.inference).map(Output::Inference));
     }
@@ -247,7 +287,12 @@ pub(super) enum Sight {
     Unclear,
 }
 
-fn with_answer(mut inference: Box<Inference>, answer: Answer) -> Box<Inference> {
+fn unjudged(mut inference: Box<Inference>) -> Box<Inference> {
+    inference.asked = None;
+    inference
+}
+
+fn with_answer(mut inference: Box<Inference>, answer: Answered) -> Box<Inference> {
     if let Some(by) = inference.asked.as_mut().and_then(|asked| asked.by.as_mut()) {
         by.answer = Some(answer);
     }

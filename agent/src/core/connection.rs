@@ -99,13 +99,15 @@ impl Connection {
     /// Takes one event.
     pub fn step(&mut self, event: &Event, group: &mut Group, asks: &mut Asks, out: &mut Vec<Output>) -> Fate {
         self.last_seen = event.time;
+        let from = out.len();
         let fate = match (&event.kind, &mut self.state) {
             (EventKind::Closed, State::Http(http)) => http.closed(event.time, group, out),
             (EventKind::Closed, State::Http2(http)) => http.closed(event.time, out),
             (EventKind::Closed, _) => Fate::Over,
-            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, group, asks, out),
+            (EventKind::Data(segment), State::Opening(_)) => self.open(event, segment, group, asks, out),
             (EventKind::Data(segment), State::Http2(http)) => {
-                http.data(&mut Turn { time: event.time, key: self.key, server: &self.server, asks, out }, segment)
+                let (time, thread) = (event.time, event.thread);
+                http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment)
             }
             (EventKind::Frame { segment, more }, State::Messages(socket)) => {
                 socket.frame(event.time, self.key, segment, *more, group, out)
@@ -116,6 +118,10 @@ impl Connection {
             (_, State::Http2(_) | State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
         if self.server.told == Told::ByCalls {
+            // What could not be used as it stands may have been a request.
+            if out.iter().skip(from).any(|output| matches!(output, Output::Issue(_))) {
+                asks.doubts(event.time);
+            }
             self.ask(event, fate, asks, out);
         }
         match fate {
@@ -138,7 +144,7 @@ impl Connection {
     /// Says what is asked for on it, and whether all of that is seen.
     fn ask(&mut self, event: &Event, fate: Fate, asks: &mut Asks, out: &mut Vec<Output>) {
         let sight = match &mut self.state {
-            State::Http(http) => http.ask(asks, out),
+            State::Http(http) => http.ask(event.thread, asks, out),
             State::Opening(opening) => opening.sight(),
             State::Http2(http) => http.sight(),
             State::Messages(_) | State::Zmtp(_) | State::Waiting | State::Unwatched => Sight::Clear,
@@ -149,12 +155,13 @@ impl Connection {
 
     fn open(
         &mut self,
-        time: Nanos,
+        event: &Event,
         segment: &Segment,
         group: &mut Group,
         asks: &mut Asks,
         out: &mut Vec<Output>,
     ) -> Fate {
+        let (time, thread) = (event.time, event.thread);
         let protocols = self.protocols(group);
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
         let (start, held) = match opening.read(time, segment, protocols) {
@@ -167,7 +174,7 @@ impl Connection {
             Verdict::Http2(start, held) => {
                 let mut http = Box::new(Http2Connection::new(start));
                 for (time, segment) in held.iter().map(|(time, segment)| (*time, segment)).chain([(time, segment)]) {
-                    http.data(&mut Turn { time, key: self.key, server: &self.server, asks, out }, segment);
+                    http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment);
                 }
                 self.state = State::Http2(http);
                 return Fate::Lives;

@@ -106,8 +106,8 @@ impl HttpConnection {
     }
 
     /// Says what is asked for on it, where inferences are told of by calls; and whether all of that is seen.
-    pub fn ask(&mut self, asks: &mut Asks, out: &mut Vec<Output>) -> Sight {
-        self.transactions.iter_mut().for_each(|transaction| transaction.ask(Protocol::Http, asks, out));
+    pub fn ask(&mut self, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) -> Sight {
+        self.transactions.iter_mut().for_each(|transaction| transaction.ask(Protocol::Http, thread, asks, out));
         if self.requests.decoder.is_lost() { Sight::Unclear } else { Sight::Clear }
     }
 

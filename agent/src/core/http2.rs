@@ -71,6 +71,7 @@ struct Call {
 /// What a call on a connection may move.
 pub(super) struct Turn<'t> {
     pub time: Nanos,
+    pub thread: u32,
     pub key: ConnKey,
     pub server: &'t Server,
     pub asks: &'t mut Asks,
@@ -254,10 +255,10 @@ fn asked(turn: &mut Turn<'_>, transaction: &mut Transaction, began: &mut Nanos, 
     let mut issues = Vec::new();
     transaction.rpc(turn.time, Side::Request, item, &mut issues);
     match item {
-        grpc::Item::End if transaction.is_many() => transaction.ask_one(*began, Protocol::Grpc, turn.asks, turn.out),
+        grpc::Item::End if transaction.is_many() => transaction.ask_one(*began, turn.thread, turn.asks, turn.out),
         grpc::Item::End => {
             transaction.request_end(turn.time, &mut issues);
-            transaction.ask(Protocol::Grpc, turn.asks, turn.out);
+            transaction.ask(Protocol::Grpc, turn.thread, turn.asks, turn.out);
         }
         _ => {}
     }

@@ -239,8 +239,8 @@ impl Core {
                 self.groups.values_mut().for_each(|group| group.tick(now, out));
                 let from = out.len();
                 self.inferences.values_mut().for_each(|inferences| inferences.tick(now, out));
-                self.asks.values_mut().for_each(|asks| asks.tick(now));
                 self.join(from, out);
+                self.asks.values_mut().for_each(|asks| asks.tick(now, out));
                 self.settle(now, out);
                 self.connections
                     .retain(|_, connection| connection.is_ours() || now.since(connection.last_seen()) < SILENCE);

@@ -42,26 +42,28 @@ impl Transaction {
     }
 
     /// What it asks for, where inferences are told of by calls and all of the request was read; said once.
-    pub fn ask(&mut self, protocol: Protocol, asks: &mut Asks, out: &mut Vec<Output>) {
+    pub fn ask(&mut self, protocol: Protocol, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
         let Some(facts) = self.exchange.as_ref().map(|exchange| exchange.facts()) else { return };
         if self.told == Told::ByRequests || self.ask.is_some() || !facts.inference || !self.request.is_received() {
             return;
         }
-        let ask = Ask { protocol, answers: Answers::Own, ..self.asks_for(facts, self.request.arrival()) };
+        let ask = Ask { protocol, thread, ..self.asks_for(facts, self.request.arrival()) };
         self.ask = Some(asks.ready(ask, out));
     }
 
     /// What a message of a stream of requests asks for; it came at `arrival`.
-    pub fn ask_one(&mut self, arrival: Nanos, protocol: Protocol, asks: &mut Asks, out: &mut Vec<Output>) {
+    pub fn ask_one(&mut self, arrival: Nanos, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
         let facts = self.exchange.as_ref().map(|exchange| exchange.facts()).filter(|facts| facts.inference);
         if let Some(facts) = facts {
-            asks.ready(Ask { protocol, answers: Answers::Shared, ..self.asks_for(facts, arrival) }, out);
+            let ask =
+                Ask { protocol: Protocol::Grpc, thread, answers: Answers::Shared, ..self.asks_for(facts, arrival) };
+            asks.ready(ask, out);
         }
     }
 
     fn asks_for(&self, facts: &Facts, arrival: Nanos) -> Ask {
         let (model, id) = (facts.model.clone().unwrap_or_default(), facts.id.clone());
-        Ask { protocol: Protocol::Http, model, id, arrival, trace: self.trace, answers: Answers::Own }
+        Ask { protocol: Protocol::Http, thread: 0, model, id, arrival, trace: self.trace, answers: Answers::Own }
     }
 
     /// Whether its body holds any number of requests. Nothing is said of it as a whole then.

@@ -13,8 +13,9 @@ use crate::engine::report::Scheduler;
 use crate::engine::{Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
+use crate::request::ask::{Answered, AskId, Asked, Cause, Refusal};
 use crate::request::inference::{Answer, Execution};
-use crate::request::{Inference, Origin, Quality, Record, Sequence, Status};
+use crate::request::{Inference, Origin, Protocol, Quality, Record, Sequence, Status};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook};
 use prometheus_client::encoding::text;
@@ -108,6 +109,9 @@ fn sequence() -> Sequence {
 fn inference() -> Inference {
     let origin = Origin { tgid: Tgid(9), engine: "triton", service: "t".into() };
     let at = |ms: u64| Some(Nanos(100_000 * MS + ms * MS));
+    let (status, last_byte) = (Status::Ok, Nanos(100_101 * MS));
+    let answer = Answered { first_byte: at(51), last_byte, status, code: 200, grpc_status: Some(0) };
+    let by = Cause { ask: AskId(1), arrival: Nanos(99_999 * MS), trace: None, answer: Some(answer) };
     Inference {
         model: "stream".into(),
         version: Some(2),
@@ -121,6 +125,7 @@ fn inference() -> Inference {
         responses: 3,
         gaps: vec![20 * MS; 2],
         end: Nanos(100_100 * MS),
+        asked: Some(Asked { protocol: Protocol::Grpc, by: Some(by) }),
         ..Inference::new(origin, 70, Nanos(100_000 * MS))
     }
 }
@@ -156,6 +161,7 @@ fn full() -> Metrics {
     metrics.executed(&executed(&inference, Work::Took(MS)));
     let (origin, model) = (inference.origin.clone(), inference.model.clone());
     metrics.inference(&inference);
+    metrics.refused(&Refusal { origin: inference.origin.clone(), protocol: Protocol::Grpc, code: 5 });
     metrics.pending(vec![Pending { origin, model, count: 3 }]);
     metrics.running(&[Running { engine: "vllm", service: "s".into(), model: "m".into(), count: 2 }]);
     metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0, 0] })]);

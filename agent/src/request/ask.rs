@@ -2,7 +2,7 @@
 //!
 //! Where several requests could have caused it, only what holds for all of them is said.
 
-use super::{Record, Status};
+use super::{Origin, Record, Status};
 use crate::event::Nanos;
 use crate::wire::trace::TraceContext;
 use serde_json::{Value, json};
@@ -41,12 +41,12 @@ pub struct Asked {
     /// By which way.
     pub protocol: Protocol,
     /// The client's request, where it can only be one.
-    pub by: Option<Origin>,
+    pub by: Option<Cause>,
 }
 
 /// The request that an inference came of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct Cause {
     /// Which.
     pub ask: AskId,
     /// When its first byte was read.
@@ -54,12 +54,12 @@ pub struct Origin {
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
     /// How it was answered; absent where that was not seen, or many are answered at once.
-    pub answer: Option<Answer>,
+    pub answer: Option<Answered>,
 }
 
 /// How a front end answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answered {
     /// When the first byte left.
     pub first_byte: Option<Nanos>,
     /// When the last byte left.
@@ -72,11 +72,11 @@ pub struct Answer {
     pub grpc_status: Option<u32>,
 }
 
-impl Answer {
+impl Answered {
     /// What a record says of it.
     #[must_use]
-    pub fn of(record: &Record) -> Answer {
-        Answer {
+    pub fn of(record: &Record) -> Answered {
+        Answered {
             first_byte: record.headers,
             last_byte: record.end,
             status: record.status,
@@ -90,7 +90,7 @@ impl Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Who refused.
-    pub origin: super::Origin,
+    pub origin: Origin,
     /// How it was asked.
     pub protocol: Protocol,
     /// The status that it was given.

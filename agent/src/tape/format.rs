@@ -94,6 +94,8 @@ pub(super) mod wire {
         pub hook: u32,
         #[prost(bool, tag = "7")]
         pub midway: bool,
+        #[prost(uint32, tag = "15")]
+        pub thread: u32,
         #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12, 13, 14")]
         pub kind: Option<Kind>,
     }
@@ -213,7 +215,7 @@ pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
 }
 
 fn from_event(event: Event) -> wire::Event {
-    let Event { time, conn: ConnKey { tgid, layer, id, generation }, hook, midway, kind } = event;
+    let Event { time, conn: ConnKey { tgid, layer, id, generation }, hook, midway, thread, kind } = event;
     let kind = match kind {
         EventKind::Opened => wire::Kind::Opened(()),
         EventKind::Closed => wire::Kind::Closed(()),
@@ -233,12 +235,13 @@ fn from_event(event: Event) -> wire::Event {
         generation,
         hook: u32::from(hook as u16),
         midway,
+        thread,
         kind: Some(kind),
     }
 }
 
 fn to_event(event: wire::Event) -> Option<Event> {
-    let wire::Event { time, tgid, tls, id, generation, hook, midway, kind } = event;
+    let wire::Event { time, tgid, tls, id, generation, hook, midway, thread, kind } = event;
     let kind = match kind? {
         wire::Kind::Opened(()) => EventKind::Opened,
         wire::Kind::Closed(()) => EventKind::Closed,
@@ -251,7 +254,8 @@ fn to_event(event: wire::Event) -> Option<Event> {
     let hook = Hook::from_id(u16::try_from(hook).ok()?)?;
     // The field is older than messages are; a hook says it all.
     let layer = if tls { Layer::Tls } else { Layer::of(hook) };
-    Some(Event { time: Nanos(time), conn: ConnKey { tgid: Tgid(tgid), layer, id, generation }, hook, midway, kind })
+    let conn = ConnKey { tgid: Tgid(tgid), layer, id, generation };
+    Some(Event { time: Nanos(time), conn, hook, midway, thread, kind })
 }
 
 fn from_segment(segment: Segment) -> wire::Segment {

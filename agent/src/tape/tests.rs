@@ -12,7 +12,7 @@ fn header(text: Text) -> Header {
 
 fn event(hook: Hook, kind: EventKind) -> Input {
     let conn = ConnKey { tgid: Tgid(7), layer: Layer::of(hook), id: u64::MAX, generation: 3 };
-    Input::Kernel(Event { time: Nanos(99), conn, hook, midway: true, kind })
+    Input::Kernel(Event { time: Nanos(99), conn, hook, midway: true, thread: 0, kind })
 }
 
 /// One of each kind.

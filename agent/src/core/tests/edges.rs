@@ -68,7 +68,7 @@ impl Play {
             let kind = EventKind::Frame { segment, more: index + 1 < frames.len() };
             let conn = ConnKey { tgid: ENGINE, layer: Layer::Message, id: 1, generation: 1 };
             let time = Nanos((START + micros) * 1000);
-            self.inputs([Input::Kernel(Event { time, conn, hook: Hook::ZmqMsgRecv, midway: true, kind })]);
+            self.inputs([Input::Kernel(Event { time, conn, hook: Hook::ZmqMsgRecv, midway: true, thread: 0, kind })]);
         }
     }
 

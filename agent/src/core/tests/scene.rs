@@ -69,8 +69,14 @@ impl Player {
             Act::Failed(direction, errno) => vec![EventKind::Failed { direction: *direction, errno: *errno }],
             Act::Closed => vec![EventKind::Closed],
         };
-        let event =
-            |kind| Event { time: Nanos(micros * 1000), conn: wire.key, hook: Hook::Read, midway: wire.midway, kind };
+        let event = |kind| Event {
+            time: Nanos(micros * 1000),
+            conn: wire.key,
+            hook: Hook::Read,
+            midway: wire.midway,
+            thread: 0,
+            kind,
+        };
         kinds.into_iter().map(|kind| Input::Kernel(event(kind))).collect()
     }
 

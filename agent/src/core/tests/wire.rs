@@ -152,7 +152,7 @@ impl Scene {
 }
 
 fn event(at: u64, conn: ConnKey, midway: bool, kind: EventKind) -> Input {
-    Input::Kernel(Event { time: Nanos(at * 1_000_000), conn, hook: Hook::Recv, midway, kind })
+    Input::Kernel(Event { time: Nanos(at * 1_000_000), conn, hook: Hook::Recv, midway, thread: 0, kind })
 }
 
 fn everything() -> Vec<&'static str> {

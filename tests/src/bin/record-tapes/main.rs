@@ -2,7 +2,7 @@
 //! root. Tapes are masked. Each is replayed at once and held against what the client saw; what is then expected of them
 //! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
 
-mod comfyui;
+mod triton;
 mod vllm;
 
 use anyhow::Result;
@@ -30,7 +30,7 @@ impl Wanted {
 fn main() -> Result<()> {
     let wanted = Wanted(std::env::args().skip(1).collect());
     vllm::record(&wanted)?;
-    comfyui::record(&wanted)
+    triton::record(&wanted)
 }
 
 /// Records a tape while `act` runs, once `process` (or any) has its probes: what `act` returned, and what the tape replays to.

@@ -115,7 +115,7 @@ fn an_engine_inside_is_counted_once() {
             let total = bytes.len() as u64;
             let segment = Segment { direction: Direction::Write, position: 0, total, offset: 0, last: true, bytes };
             let (time, kind) = (Nanos(1_002_000_000_000), EventKind::Frame { segment, more: false });
-            let event = Event { time, conn, hook: Hook::ZmqMsgSend, midway: true, kind };
+            let event = Event { time, conn, hook: Hook::ZmqMsgSend, midway: true, thread: 0, kind };
             core.step(Input::Kernel(event), &mut out);
             assert!(out.iter().any(|output| matches!(output, Output::Iterated(_))), "{out:?}");
         }

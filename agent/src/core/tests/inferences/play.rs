@@ -70,7 +70,7 @@ pub fn event(line: &str) -> Input {
     };
     let conn = ConnKey { tgid: SERVER, layer: Layer::Call, id: address(object), generation: 0 };
     let kind = EventKind::Call(Call { thread: 70, words, text: text.into_bytes() });
-    Input::Kernel(Event { time, conn, hook, midway: false, kind })
+    Input::Kernel(Event { time, conn, hook, midway: false, thread: 0, kind })
 }
 
 fn address(name: &str) -> u64 {

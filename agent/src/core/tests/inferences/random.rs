@@ -51,7 +51,7 @@ fn any_call() -> impl Strategy<Value = Event> {
     (prop::sample::select(hooks), 0..12u64, words, "[a-c]{0,2}").prop_map(|(hook, id, words, text)| {
         let conn = ConnKey { tgid: SERVER, layer: Layer::Call, id, generation: 0 };
         let call = Call { thread: 1, words, text: text.into_bytes() };
-        Event { time: Nanos(0), conn, hook, midway: false, kind: EventKind::Call(call) }
+        Event { time: Nanos(0), conn, hook, midway: false, thread: 0, kind: EventKind::Call(call) }
     })
 }
 

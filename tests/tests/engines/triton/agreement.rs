@@ -163,7 +163,9 @@ impl Times {
         for one in asked {
             let record = by_id.get(one.id.as_str()).unwrap_or_else(|| panic!("no record of {}", one.id));
             assert_eq!(record["responses"].as_u64(), Some(one.responses.len() as u64), "{record}");
-            let seen = record["first_response_us"].as_f64().expect("a first response");
+            // Where the client's request was seen on its connection, it arrived when its first byte was read.
+            let arrival = record["asked"]["arrival_us"].as_f64().unwrap_or(0.0);
+            let seen = record["first_response_us"].as_f64().expect("a first response") - arrival;
             first.push(micros(one.sent, one.responses[0]) - seen);
             let own = one.responses.windows(2).map(|pair| micros(pair[0], pair[1]));
             let seen = record["gaps_us"].as_array().expect("gaps").iter().map(|gap| gap.as_f64().expect("a gap"));

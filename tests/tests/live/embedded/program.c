@@ -109,6 +109,8 @@ static void *send_it(void *argument) {
   return NULL;
 }
 
+static void *idle(void *argument) { return argument; }
+
 static void stream(int count, int elsewhere) {
   void *made = request(elsewhere ? "elsewhere" : "stream", 0), *factory;
   infer(&server, made, NULL);
@@ -157,9 +159,8 @@ int main(int arguments, char **argument) {
       backend = open_or_die(path);
       execute = dlsym(backend, "TRITONBACKEND_ModelInstanceExecute");
       /* As Triton starts a thread for each instance. */
-      struct sent none = {malloc(1)};
       pthread_t thread;
-      pthread_create(&thread, NULL, (void *(*)(void *))free, none.response);
+      pthread_create(&thread, NULL, idle, NULL);
       pthread_join(thread, NULL);
     } else if (sscanf(line, "%31s %d", what, &count) == 2) {
       if (!strcmp(what, "unary")) unary(count, NULL);

@@ -40,7 +40,8 @@ impl Scene {
         Scene { folder, program, line, agent }
     }
 
-    /// Says a line to the program and waits until it has done it. How many nanoseconds that took it.
+    /// Says a line to the program and waits until it has done it. How many nanoseconds of processor time
+    /// that took it.
     fn act(&mut self, line: &str) -> u64 {
         writeln!(self.line, "{line}").expect("the program reads");
         let mut answer = String::new();

@@ -196,7 +196,12 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             None => now + LIBRARY_INTERVAL,
         };
         match self.probes.attach(tgid, &targets, self.source) {
-            Ok(true) => tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached"),
+            Ok(true) => {
+                tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached");
+                if server.engine.jobs().is_some() {
+                    self.probes.read_log(tgid);
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 if attached.error.is_none() {

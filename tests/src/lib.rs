@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agreement;
 pub mod clock;
+pub mod comfyui;
 pub mod exchange;
 pub mod flood;
 pub mod load;

@@ -18,7 +18,7 @@ const DEBIAN_PACKAGES: &[&str] =
 /// Options of `setup`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also install the real servers (vLLM for the CPU and Triton, about 6 GB) with tiny models and a TLS certificate
+    /// Also install the real servers for the CPU (about 7 GB): vLLM with a tiny model and its Rust front end, Triton, ComfyUI
     #[arg(long)]
     engines: bool,
 }

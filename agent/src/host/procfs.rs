@@ -7,6 +7,9 @@ use std::fs;
 /// More ancestors than any process tree has; ends a loop in a /proc that changes while it is read.
 const MAX_ANCESTORS: usize = 64;
 
+/// Entries of a folder that are looked at.
+const MAX_BESIDE: usize = 4096;
+
 /// When a process started, in clock ticks since boot: together with its id it names one process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StartTime(pub u64);
@@ -34,9 +37,30 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         ancestors.push(Ancestor { tgid: parent, comm: comm(parent), argv: argv(parent) });
         parent = stat.parent;
     }
-    let exe = fs::read_link(format!("/proc/{}/exe", tgid.0)).unwrap_or_default();
-    let exe = exe.to_string_lossy().into_owned();
-    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe, libraries: Vec::new(), ancestors })
+    let mut process = Process {
+        tgid,
+        comm: comm(tgid),
+        argv: argv(tgid),
+        exe: link(tgid, "exe"),
+        libraries: Vec::new(),
+        cwd: link(tgid, "cwd"),
+        beside: Vec::new(),
+        ancestors,
+    };
+    process.beside = process.script().map(|script| beside(tgid, script)).unwrap_or_default();
+    Some(process)
+}
+
+fn link(tgid: Tgid, name: &str) -> String {
+    fs::read_link(format!("/proc/{}/{name}", tgid.0)).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What lies in the folder of a script, as the process sees it.
+fn beside(tgid: Tgid, script: &str) -> Vec<String> {
+    let folder = script.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let from = if script.starts_with('/') { "root" } else { "cwd" };
+    let Ok(entries) = fs::read_dir(format!("/proc/{}/{from}/{folder}", tgid.0)) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_BESIDE).collect()
 }
 
 /// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line

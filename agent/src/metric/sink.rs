@@ -4,21 +4,23 @@
 //! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
 
 use super::catalog::{self, BucketSet, Kind, Metric};
+use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
     Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
-use super::model::Models;
+use super::name::Names;
 use super::schedule::{Schedules, Shared};
 use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Executed, Finished, Iterated, Pending, Standing};
+use crate::core::{Busy, Executed, Finished, Iterated, Pending, Reply, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
@@ -51,6 +53,7 @@ pub struct Metrics {
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
     inferences: Inferences,
+    jobs: Jobs,
     differences: Differences,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
@@ -68,7 +71,7 @@ pub struct Metrics {
 
 /// What must be remembered between calls.
 struct State {
-    models: Models,
+    models: Names,
     servers: BTreeMap<(&'static str, Arc<str>), Presence>,
 }
 
@@ -124,6 +127,7 @@ impl Metrics {
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
             inferences: Inferences::new(&mut book, &config.buckets),
+            jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
@@ -136,7 +140,10 @@ impl Metrics {
             series: gauge(&mut book, &catalog::SERIES),
             cpu: book.add(&catalog::CPU, 1, Seconds::default),
             memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
-            state: Mutex::new(State { models: Models::new(config.limits.models), servers: BTreeMap::new() }),
+            state: Mutex::new(State {
+                models: Names::new(config.limits.models, Issue::ModelOverBound),
+                servers: BTreeMap::new(),
+            }),
             // Last, because the fields above are registered in it.
             book,
         }
@@ -238,6 +245,25 @@ impl Metrics {
             (OfScheduler { server, engine_index: standing.index }, standing)
         });
         self.schedules.standing(&self.shared(), labelled.collect());
+    }
+
+    /// A job is over.
+    pub fn job(&self, record: &job::Record) {
+        let server = self.server(record.engine, &record.service, &record.model, None);
+        self.jobs.record(server, record, &|issue| self.issue(issue));
+        if !record.complete() {
+            self.incomplete(record.engine, record.quality);
+        }
+    }
+
+    /// An exchange about jobs was answered.
+    pub fn replied(&self, reply: &Reply) {
+        self.jobs.replied(reply, &|issue| self.issue(issue));
+    }
+
+    /// All servers of jobs as they stand now.
+    pub fn busy(&self, busy: &[Busy]) {
+        self.jobs.busy(busy);
     }
 
     fn shared(&self) -> Shared<'_> {
@@ -368,6 +394,7 @@ impl Metrics {
             let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
             if over {
                 models.forget(engine, service);
+                self.jobs.forget(engine, service);
                 self.end_series(engine, service);
             }
             !over
@@ -390,6 +417,7 @@ impl Metrics {
         end(&self.running, ends);
         self.schedules.end(ends);
         self.inferences.end(ends);
+        self.jobs.end(engine, service);
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -432,6 +460,9 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
         Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
+        Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::NodeDuration) => buckets.node_duration_seconds.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     };
     // The exposition adds the bucket +Inf, the sum and the count.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::catalog::{self, Kind, Metric, SECTIONS};
+use super::comfyui::tests::{busy, call, failed, job};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
 use crate::core::{Executed, Finished, Iterated, Pending, Standing, Work};
@@ -170,6 +171,10 @@ fn full() -> Metrics {
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
     metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
     metrics.compared(vec![compared(3.0)], 0);
+    metrics.job(&job());
+    metrics.job(&failed());
+    metrics.replied(&call(400, Some("invalid_prompt")));
+    metrics.busy(&[busy(2)]);
     metrics.tick(Nanos(110_000 * MS));
     metrics
 }
@@ -274,11 +279,16 @@ fn document() -> String {
         out,
         "\n## Buckets\n\nUpper bounds in seconds, configurable under `buckets`.\n\n\
          - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n\
-         - Triton's models: {}\n",
+         - Triton's models: {}\n\
+         - generation duration, queue duration, time to first step (ComfyUI): {}\n- step duration: {}\n\
+         - node duration, model load duration: {}\n",
         bounds(&buckets.request_duration_seconds),
         bounds(&buckets.time_to_first_token_seconds),
         bounds(&buckets.inter_token_latency_seconds),
         bounds(&buckets.inference_duration_seconds),
+        bounds(&buckets.generation_duration_seconds),
+        bounds(&buckets.step_duration_seconds),
+        bounds(&buckets.node_duration_seconds),
     );
     out
 }

@@ -2,11 +2,13 @@
 //!
 //! docs/metrics.md is generated from this file, and a test holds the sink to it.
 
+mod comfyui;
 mod engine;
 mod llm;
 mod own;
 mod triton;
 
+pub use comfyui::*;
 pub use engine::*;
 pub use llm::*;
 pub use own::*;
@@ -53,6 +55,12 @@ pub enum BucketSet {
     InferenceDuration,
     /// `batch_size`.
     BatchSize,
+    /// `generation_duration_seconds`.
+    GenerationDuration,
+    /// `step_duration_seconds`.
+    StepDuration,
+    /// `node_duration_seconds`.
+    NodeDuration,
 }
 
 /// What a metric is measured in.
@@ -67,8 +75,13 @@ pub enum Unit {
 }
 
 /// The sections of docs/metrics.md and their metrics, in order.
-pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("Triton models", TRITON), ("The agent about itself", OWN)];
+pub const SECTIONS: &[(&str, &[&Metric])] = &[
+    ("LLM requests", LLM),
+    ("Inside the engine", ENGINE),
+    ("Triton models", TRITON),
+    ("ComfyUI", COMFYUI),
+    ("The agent about itself", OWN),
+];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {

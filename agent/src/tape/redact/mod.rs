@@ -4,20 +4,24 @@
 //! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
 //! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
 //! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`, and where that
-//! was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. What can still be told
-//! from a tape: lengths, and of texts that begin behind missing bytes where their words end.
+//! was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. Of a WebSocket plain texts
+//! are masked as JSON; deflated messages become zeros, and such a connection replays as one that can't be read. Lines of a
+//! log: `log`. What can still be told from a tape: lengths, and of texts that begin behind missing bytes where their words end.
 //!
 //! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
 //! without being a request: that one word stays.
 
+mod comfyui;
 mod framing;
 mod head;
 mod json;
 mod keys;
+mod log;
 mod message;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::collections::HashMap;
 
@@ -25,7 +29,8 @@ use crate::core::{Input, ProcessChange};
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Segment, Tgid};
 use crate::wire::http1::{Decoder, Opening, Place, sniff};
 use crate::wire::stream::Stream;
-use crate::wire::{Item, Stretch, header};
+use crate::wire::{Item, Stretch, header, is_websocket};
+use keys::{Logs, Vocabulary};
 
 /// Most connections that are followed. The bytes of others become zeros.
 const MAX_CONNECTIONS: usize = 16 * 1024;
@@ -37,6 +42,9 @@ const MAX_CHUNK_DIGITS: usize = 8;
 #[derive(Default)]
 pub struct Redactor {
     connections: HashMap<(Tgid, Layer, u64), Connection>,
+    /// What the processes of servers may say.
+    words: HashMap<Tgid, &'static Vocabulary>,
+    logs: HashMap<(Tgid, u64), log::Mask>,
     /// Message sockets, which no event says to be closed.
     sockets: HashMap<(Tgid, u64), message::Socket>,
 }
@@ -54,6 +62,9 @@ struct Lane {
     head: head::Mask,
     framing: framing::Mask,
     body: Body,
+    words: &'static Vocabulary,
+    /// Once it is a WebSocket.
+    frames: Option<websocket::Mask>,
 }
 
 enum Body {
@@ -66,9 +77,8 @@ impl Redactor {
     /// The input as it may be written.
     #[must_use]
     pub fn mask(&mut self, input: &Input) -> Input {
-        if let Input::Process(ProcessChange::Ended { tgid, .. }) = input {
-            self.connections.retain(|(owner, ..), _| owner != tgid);
-            self.sockets.retain(|(owner, _), _| owner != tgid);
+        if let Input::Process(change) = input {
+            self.process(change);
         }
         let Input::Kernel(event) = input else {
             return input.clone();
@@ -95,8 +105,23 @@ impl Redactor {
         input.clone()
     }
 
+    fn process(&mut self, change: &ProcessChange) {
+        let (ProcessChange::Started { tgid, .. } | ProcessChange::Ended { tgid, .. }) = change;
+        self.connections.retain(|(owner, ..), _| owner != tgid);
+        self.sockets.retain(|(owner, _), _| owner != tgid);
+        self.logs.retain(|(owner, _), _| owner != tgid);
+        match change {
+            ProcessChange::Started { engine, .. } => drop(self.words.insert(*tgid, keys::of(engine))),
+            ProcessChange::Ended { .. } => drop(self.words.remove(tgid)),
+        }
+    }
+
     fn segment(&mut self, event: &Event, segment: &Segment) -> Vec<u8> {
         let ConnKey { tgid, layer, id, generation } = event.conn;
+        let words = self.words.get(&tgid).copied().unwrap_or_else(|| keys::of(""));
+        if words.logs == Logs::Kept && event.is_log() {
+            return self.logs.entry((tgid, id)).or_default().segment(segment);
+        }
         let key = (tgid, layer, id);
         if self.connections.get(&key).is_none_or(|connection| connection.generation != generation) {
             self.connections.remove(&key);
@@ -106,8 +131,8 @@ impl Redactor {
         }
         let new = || Connection {
             generation,
-            requests: Lane::new(Opening::Request, Decoder::requests(), event.midway),
-            responses: Lane::new(Opening::Response, Decoder::responses(), event.midway),
+            requests: Lane::new(Opening::Request, Decoder::requests(), event.midway, words),
+            responses: Lane::new(Opening::Response, Decoder::responses(), event.midway, words),
         };
         let connection = self.connections.entry(key).or_insert_with(new);
         match segment.direction {
@@ -134,13 +159,15 @@ impl Redactor {
 }
 
 impl Lane {
-    fn new(opening: Opening, decoder: Decoder, midway: bool) -> Lane {
+    fn new(opening: Opening, decoder: Decoder, midway: bool, words: &'static Vocabulary) -> Lane {
         Lane {
             stream: Stream::new((!midway).then_some(0)),
             decoder: if midway { decoder.midway() } else { decoder },
             head: head::Mask::new(opening),
             framing: framing::Mask::default(),
             body: Body::Other,
+            words,
+            frames: None,
         }
     }
 
@@ -155,7 +182,8 @@ impl Lane {
                     out.resize(offset(&segment.bytes, bytes), 0);
                     self.bytes(bytes, &mut out, asked);
                 }
-                Stretch::Elided(_) | Stretch::Gap(_) => {
+                Stretch::Elided(bytes) | Stretch::Gap(bytes) => {
+                    self.frames.iter_mut().for_each(|frames| frames.skip(bytes));
                     let body = &mut self.body;
                     self.decoder.push(stretch, &mut |item| {
                         if let Item::Elided(_) = item {
@@ -181,21 +209,26 @@ impl Lane {
                 }
                 Place::Head => self.read_head(rest, out, asked),
                 Place::Body => self.read_body(rest, out),
-                Place::Nowhere => return unplaced(rest, out),
+                Place::Nowhere => match &mut self.frames {
+                    Some(frames) => return frames.mask(rest, out),
+                    None => return unplaced(rest, out),
+                },
             };
         }
     }
 
     fn read_head<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) -> &'a [u8] {
-        let mut body = None;
+        let (mut body, mut frames, words) = (None, None, self.words);
         let rest = self.decoder.step(input, &mut |item| match item {
             Item::Request(head) => {
                 asked(&head.method);
-                body = Some(Body::of(&head.headers));
+                body = Some(Body::of(&head.headers, words));
             }
-            Item::Response(head) => body = Some(Body::of(&head.headers)),
+            Item::Response(head) => body = Some(Body::of(&head.headers, words)),
+            Item::Upgraded(head) if is_websocket(&head) => frames = Some(websocket::Mask::new(words)),
             _ => {}
         });
+        self.frames = self.frames.take().or(frames);
         self.head.mask(taken(input, rest), out);
         if let Some(body) = body {
             self.body = body;
@@ -220,14 +253,14 @@ impl Lane {
 }
 
 impl Body {
-    fn of(headers: &[(String, String)]) -> Body {
+    fn of(headers: &[(String, String)], words: &'static Vocabulary) -> Body {
         if header(headers, "content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
             return Body::Other;
         }
         let kind = header(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
         match kind {
-            _ if kind.contains("event-stream") => Body::Events(Box::default()),
-            _ if kind.contains("json") => Body::Json(Box::default()),
+            _ if kind.contains("event-stream") => Body::Events(Box::new(sse::Mask::new(words))),
+            _ if kind.contains("json") => Body::Json(Box::new(json::Mask::new(words))),
             _ => Body::Other,
         }
     }

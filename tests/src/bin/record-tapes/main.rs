@@ -2,6 +2,7 @@
 //! root. Tapes are masked. Each is replayed at once and held against what the client saw; what is then expected of them
 //! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
 
+mod comfyui;
 mod triton;
 mod vllm;
 
@@ -30,7 +31,8 @@ impl Wanted {
 fn main() -> Result<()> {
     let wanted = Wanted(std::env::args().skip(1).collect());
     vllm::record(&wanted)?;
-    triton::record(&wanted)
+    triton::record(&wanted)?;
+    comfyui::record(&wanted)
 }
 
 /// Records a tape while `act` runs, once `process` (or any) has its probes: what `act` returned, and what the tape replays to.
@@ -42,6 +44,9 @@ fn take<T>(name: &str, process: Option<u32>, act: impl FnOnce() -> Result<T>) ->
     let seen = act()?;
     thread::sleep(SENT);
     recorder.stop()?;
+    if let Some(process) = process {
+        Recorder::only(&path, process)?;
+    }
     Ok((seen, replay::records(&path)?))
 }
 

@@ -120,7 +120,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let Notice::Process(tgid, hook) = notice else { return };
         let now = Instant::now();
         match hook {
-            Hook::Exec => self.discovery.noticed(tgid, now),
+            Hook::Exec => self.discovery.executed(tgid, now),
             Hook::Fork => {
                 self.discovery.forked(now);
                 self.prompt(tgid, now);

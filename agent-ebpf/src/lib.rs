@@ -4,6 +4,8 @@
 //! [`Header::parse`], which fails instead of panicking when bytes are short or unknown.
 #![no_std]
 
+pub mod signature;
+
 /// One hook: what was called. The number is its index in the counters and its id in records.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,18 +38,19 @@ pub enum Hook {
     ZmqMsgRecv = 24,
     TritonRequestNew = 25,
     TritonRequestSetId = 26,
-    TritonRequestSetCorrelationId = 27,
-    TritonInferAsync = 28,
-    TritonRequestCancel = 29,
-    TritonRequestDelete = 30,
-    TritonExecute = 31,
+    TritonInferAsync = 27,
+    TritonRequestCancel = 28,
+    TritonRequestDelete = 29,
+    TritonExecute = 30,
+    TritonInstanceFinalize = 31,
     TritonFactoryNew = 32,
     TritonResponseNew = 33,
     TritonResponseNewFromFactory = 34,
     TritonResponseSend = 35,
     TritonFactorySendFlags = 36,
-    TritonRequestRelease = 37,
-    TritonReportStatistics = 38,
+    TritonReportStatistics = 37,
+    /// Sends a file's bytes, which never pass through the process's memory.
+    Sendfile = 38,
 }
 
 /// One more than the largest hook id: the length of every table indexed by hook.
@@ -99,18 +102,18 @@ impl Hook {
         Hook::ZmqMsgRecv,
         Hook::TritonRequestNew,
         Hook::TritonRequestSetId,
-        Hook::TritonRequestSetCorrelationId,
         Hook::TritonInferAsync,
         Hook::TritonRequestCancel,
         Hook::TritonRequestDelete,
         Hook::TritonExecute,
+        Hook::TritonInstanceFinalize,
         Hook::TritonFactoryNew,
         Hook::TritonResponseNew,
         Hook::TritonResponseNewFromFactory,
         Hook::TritonResponseSend,
         Hook::TritonFactorySendFlags,
-        Hook::TritonRequestRelease,
         Hook::TritonReportStatistics,
+        Hook::Sendfile,
     ];
 
     /// The hook of an id, or `None` for a number that this build does not know.
@@ -149,18 +152,18 @@ impl Hook {
             Hook::ZmqMsgRecv => "zmq_msg_recv",
             Hook::TritonRequestNew => "TRITONSERVER_InferenceRequestNew",
             Hook::TritonRequestSetId => "TRITONSERVER_InferenceRequestSetId",
-            Hook::TritonRequestSetCorrelationId => "TRITONSERVER_InferenceRequestSetCorrelationId",
             Hook::TritonInferAsync => "TRITONSERVER_ServerInferAsync",
             Hook::TritonRequestCancel => "TRITONSERVER_InferenceRequestCancel",
             Hook::TritonRequestDelete => "TRITONSERVER_InferenceRequestDelete",
             Hook::TritonExecute => "TRITONBACKEND_ModelInstanceExecute",
+            Hook::TritonInstanceFinalize => "TRITONBACKEND_ModelInstanceFinalize",
             Hook::TritonFactoryNew => "TRITONBACKEND_ResponseFactoryNew",
             Hook::TritonResponseNew => "TRITONBACKEND_ResponseNew",
             Hook::TritonResponseNewFromFactory => "TRITONBACKEND_ResponseNewFromFactory",
             Hook::TritonResponseSend => "TRITONBACKEND_ResponseSend",
             Hook::TritonFactorySendFlags => "TRITONBACKEND_ResponseFactorySendFlags",
-            Hook::TritonRequestRelease => "TRITONBACKEND_RequestRelease",
             Hook::TritonReportStatistics => "TRITONBACKEND_ModelInstanceReportStatistics",
+            Hook::Sendfile => "sendfile",
         }
     }
 
@@ -181,6 +184,7 @@ impl Hook {
             | Hook::Send
             | Hook::Sendto
             | Hook::Sendmsg
+            | Hook::Sendfile
             | Hook::SslWrite
             | Hook::SslWriteEx
             | Hook::ZmqMsgSend => Action::Write,
@@ -189,17 +193,16 @@ impl Hook {
             Hook::Exec | Hook::Fork | Hook::Exit => Action::Process,
             Hook::TritonRequestNew
             | Hook::TritonRequestSetId
-            | Hook::TritonRequestSetCorrelationId
             | Hook::TritonInferAsync
             | Hook::TritonRequestCancel
             | Hook::TritonRequestDelete
             | Hook::TritonExecute
+            | Hook::TritonInstanceFinalize
             | Hook::TritonFactoryNew
             | Hook::TritonResponseNew
             | Hook::TritonResponseNewFromFactory
             | Hook::TritonResponseSend
             | Hook::TritonFactorySendFlags
-            | Hook::TritonRequestRelease
             | Hook::TritonReportStatistics => Action::Call,
         }
     }
@@ -253,7 +256,7 @@ pub struct Conn {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volumes {
-    /// They hold while this is the position of what the process has received; [`ALWAYS`]: wherever it is.
+    /// They hold for calls that begin while the process has received no more than this; [`ALWAYS`]: for all.
     pub while_received: u64,
     /// Bytes to copy per receiving, and per sending, call: see [`VOLUME_OFF`].
     pub volume: [u32; 2],
@@ -272,7 +275,8 @@ pub const VOLUME_OFF: u32 = u32::MAX;
 pub const VOLUME_SIZE_ONLY: u32 = 0;
 /// Volume of a connection that user space has not yet understood: the most bytes copied of one call.
 pub const VOLUME_FULL: u32 = 64 * 1024;
-/// The same for a frame of a message: a step of a batch of a thousand is more than 64 KiB, and its figures come last.
+/// The same for a frame of a message (a step of a batch of a thousand is more than 64 KiB, and its figures come last), and
+/// the most bytes that can be asked for.
 pub const VOLUME_MESSAGE: u32 = 128 * 1024;
 /// Of a call larger than its volume, so many last bytes are copied as well (a JSON answer ends with its `usage`).
 pub const TAIL_BYTES: u32 = 1024;
@@ -325,6 +329,8 @@ pub const HEADER_BYTES: usize = 64;
 /// Payload bytes of the record sizes. Ring-buffer reservations have constant sizes because a uprobe may be preempted,
 /// which makes per-CPU scratch space unsafe.
 pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
+/// Of a call of a library's interface without text; otherwise as [`SMALL_PAYLOAD`].
+pub const TINY_PAYLOAD: usize = 128 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
 pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
@@ -442,6 +448,8 @@ pub enum Shape {
     ClosesBySyscall = 5,
     /// The call's result is a truth value and the fourth argument points to the byte count.
     Counted = 6,
+    /// `(fd, …)`: its bytes are not in the process's memory.
+    Unseen = 7,
 }
 
 impl Cookie {
@@ -451,6 +459,9 @@ impl Cookie {
     /// The cookie of a hook.
     #[must_use]
     pub const fn of(hook: Hook) -> Cookie {
+        if let Some(signature) = signature::Signature::of(hook) {
+            return Cookie(hook as u64 | signature.packed());
+        }
         let shape = match hook {
             Hook::Readv | Hook::Writev => Shape::Vectors,
             Hook::Recvmsg | Hook::Sendmsg => Shape::Message,
@@ -458,6 +469,7 @@ impl Cookie {
             Hook::Close | Hook::SslFree => Shape::Closes,
             Hook::SyscallClose => Shape::ClosesBySyscall,
             Hook::SslReadEx | Hook::SslWriteEx => Shape::Counted,
+            Hook::Sendfile => Shape::Unseen,
             _ => Shape::Buffer,
         };
         let writes = matches!(hook.action(), Action::Write);

@@ -82,6 +82,8 @@ pub struct Event {
     pub hook: Hook,
     /// Whether the connection was there before the agent was.
     pub midway: bool,
+    /// The thread that called.
+    pub thread: u32,
     /// What.
     pub kind: EventKind,
 }
@@ -152,7 +154,17 @@ pub struct Segment {
 /// EAGAIN: the same bytes will come again, so such a call says nothing.
 const EAGAIN: i64 = 11;
 
+/// The descriptors of standard output and error: a process's log.
+pub const LOG: [u32; 2] = [1, 2];
+
 impl Event {
+    /// Whether it is on a descriptor that the process logs to: one that was there before the agent. A server that closed
+    /// them may accept a client there.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.midway && self.conn.layer == Layer::Socket && LOG.iter().any(|log| u64::from(*log) == self.conn.id)
+    }
+
     /// Reads a connection record. `None` for a record that is not about a connection, is short, or says nothing
     /// (EAGAIN, a failed read of the TLS library that only wants more cipher text).
     #[must_use]
@@ -190,7 +202,8 @@ impl Event {
             Action::Call => EventKind::Call(call(&header, payload)?),
             Action::Process => return None,
         };
-        Some(Event { time: Nanos(header.time_ns), conn, hook, midway: header.flags & FLAG_MIDWAY != 0, kind })
+        let (time, midway) = (Nanos(header.time_ns), header.flags & FLAG_MIDWAY != 0);
+        Some(Event { time, conn, hook, midway, thread: header.tid, kind })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod event;
 pub mod export;
 pub mod host;
 pub mod issue;
+pub mod job;
 pub mod kernel;
 pub mod live;
 pub mod log;

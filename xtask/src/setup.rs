@@ -19,7 +19,7 @@ const DEBIAN_PACKAGES: &[&str] =
 /// Options of `setup`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also install the real vLLM (CPU build, about 6 GB) with a tiny model, its Rust front end and a TLS certificate
+    /// Also install the real servers for the CPU (about 7 GB): vLLM with a tiny model and its Rust front end, Triton, ComfyUI
     #[arg(long)]
     engines: bool,
     /// Also install what the GPU tests are held against: NVIDIA's library without a driver, and nvitop-exporter

@@ -7,6 +7,9 @@ use std::fs;
 /// More ancestors than any process tree has; ends a loop in a /proc that changes while it is read.
 const MAX_ANCESTORS: usize = 64;
 
+/// Entries of a folder that are looked at.
+const MAX_BESIDE: usize = 4096;
+
 /// When a process started, in clock ticks since boot: together with its id it names one process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StartTime(pub u64);
@@ -34,8 +37,48 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         ancestors.push(Ancestor { tgid: parent, comm: comm(parent), argv: argv(parent) });
         parent = stat.parent;
     }
-    let exe = fs::read_link(format!("/proc/{}/exe", tgid.0)).unwrap_or_default();
-    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe: exe.to_string_lossy().into_owned(), ancestors })
+    let mut process = Process {
+        tgid,
+        comm: comm(tgid),
+        argv: argv(tgid),
+        exe: link(tgid, "exe"),
+        libraries: Vec::new(),
+        cwd: link(tgid, "cwd"),
+        beside: Vec::new(),
+        ancestors,
+    };
+    process.beside = process.script().map(|script| beside(tgid, script)).unwrap_or_default();
+    Some(process)
+}
+
+fn link(tgid: Tgid, name: &str) -> String {
+    fs::read_link(format!("/proc/{}/{name}", tgid.0)).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What lies in the folder of a script, as the process sees it.
+fn beside(tgid: Tgid, script: &str) -> Vec<String> {
+    let folder = script.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let from = if script.starts_with('/') { "root" } else { "cwd" };
+    let Ok(entries) = fs::read_dir(format!("/proc/{}/{from}/{folder}", tgid.0)) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_BESIDE).collect()
+}
+
+/// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line
+/// for each mapping.
+#[must_use]
+pub fn libraries(tgid: Tgid) -> Vec<String> {
+    names(&fs::read_to_string(format!("/proc/{}/maps", tgid.0)).unwrap_or_default())
+}
+
+/// Of proc(5)'s lines `address perms offset dev inode path`, those that map a shared library as code.
+fn names(maps: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (mapping, path) = line.split_once('/')?;
+        let name = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next()?;
+        let is_code = mapping.split(' ').nth(1)?.contains('x');
+        (is_code && name.contains(".so")).then(|| name.to_owned())
+    };
+    maps.lines().filter_map(name).collect()
 }
 
 /// Who a process is and whom it comes from; `None` when there is none of that id. Cheaper than [`process`].
@@ -101,6 +144,17 @@ mod tests {
         assert_eq!((stat.parent, stat.start), (Tgid(3), StartTime(4242)));
         assert!(parse_stat("").is_none());
         assert!(parse_stat("7 (a").is_none());
+    }
+
+    #[test]
+    fn libraries_are_mapped_as_code() {
+        let maps = "7f0-7f1 r--p 00000000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f1-7f2 r-xp 00026000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f2-7f3 r-xp 00000000 fe:00 7                          /opt/my libs/libtritonserver-1.so (deleted)\n\
+                    7f3-7f4 r-xp 00000000 fe:00 9                          /usr/bin/cat\n\
+                    7f4-7f5 r-xp 00000000 00:00 0                          [vdso]\n";
+        assert_eq!(names(maps), ["libc.so.6", "libtritonserver-1.so"]);
+        assert!(libraries(Tgid(std::process::id())).iter().any(|name| name.starts_with("lib")));
     }
 
     #[test]

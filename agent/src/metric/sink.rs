@@ -4,22 +4,26 @@
 //! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
 
 use super::catalog::{self, BucketSet, Kind, Metric};
+use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
 use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
-use super::model::Models;
+use super::name::Names;
 use super::schedule::{Schedules, Shared};
+use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Finished, Iterated, Standing};
+use crate::core::{Busy, Executed, Finished, Iterated, Pending, Reply, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Quality, Record};
+use crate::job;
+use crate::request::ask::Refusal;
+use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +53,8 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    inferences: Inferences,
+    jobs: Jobs,
     differences: Differences,
     pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
@@ -67,7 +73,7 @@ pub struct Metrics {
 
 /// What must be remembered between calls.
 struct State {
-    models: Models,
+    models: Names,
     servers: BTreeMap<(&'static str, Arc<str>), Presence>,
 }
 
@@ -122,6 +128,8 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            inferences: Inferences::new(&mut book, &config.buckets),
+            jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
             gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
@@ -135,7 +143,10 @@ impl Metrics {
             series: gauge(&mut book, &catalog::SERIES),
             cpu: book.add(&catalog::CPU, 1, Seconds::default),
             memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
-            state: Mutex::new(State { models: Models::new(config.limits.models), servers: BTreeMap::new() }),
+            state: Mutex::new(State {
+                models: Names::new(config.limits.models, Issue::ModelOverBound),
+                servers: BTreeMap::new(),
+            }),
             // Last, because the fields above are registered in it.
             book,
         }
@@ -145,9 +156,7 @@ impl Metrics {
     pub fn record(&self, record: &Record) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
-        if self.gpus.servers.ended(&server, record.arrival, record.end) == Taken::OverBound {
-            self.issue(Issue::GpuRequestsOverBound);
-        }
+        self.worked(&server, record.arrival, record.end);
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
         let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
         self.requests.with(&outcome, |requests| {
@@ -160,10 +169,20 @@ impl Metrics {
         if record.quality == Quality::Complete {
             self.latencies(record, call);
         } else {
-            let labels = Incomplete { engine: record.engine, quality: record.quality.name() };
-            self.incomplete.with(&labels, |requests| {
-                requests.inc();
-            });
+            self.incomplete(record.engine, record.quality);
+        }
+    }
+
+    fn incomplete(&self, engine: &'static str, quality: Quality) {
+        self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
+            requests.inc();
+        });
+    }
+
+    /// A server worked for somebody: what its GPU met meanwhile is known a moment later.
+    fn worked(&self, server: &Server, from: Nanos, to: Nanos) {
+        if self.gpus.servers.ended(server, from, to) == Taken::OverBound {
+            self.issue(Issue::GpuRequestsOverBound);
         }
     }
 
@@ -190,6 +209,47 @@ impl Metrics {
         self.schedules.sequence(&server, &finished.sequence);
     }
 
+    /// An inference ended.
+    pub fn inference(&self, inference: &Inference) {
+        let engine = inference.origin.engine;
+        if inference.quality != Quality::Complete {
+            self.incomplete(engine, inference.quality);
+        }
+        if inference.model.is_empty() {
+            return;
+        }
+        let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.worked(&server, inference.arrival, inference.end);
+        self.inferences.inference(&server, inference);
+        if inference.is_generation() {
+            let Metrics { requests, duration, first_token, inter_token, .. } = self;
+            triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
+        }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
+    }
+
+    /// An instance of a model executes, or has.
+    pub fn executed(&self, executed: &Executed) {
+        let server = self.server(executed.origin.engine, &executed.origin.service, &executed.model, None);
+        self.inferences.executed(server, executed);
+    }
+
+    /// All models' queues as they stand now.
+    pub fn pending(&self, pending: Vec<Pending>) {
+        let mut counts: BTreeMap<_, i64> = BTreeMap::new();
+        for Pending { origin, model, count } in pending {
+            let sum = counts.entry(self.server(origin.engine, &origin.service, &model, None)).or_default();
+            *sum = sum.saturating_add_unsigned(count);
+        }
+        self.inferences.pending(counts);
+    }
+
     /// All schedulers as they stand now.
     pub fn schedulers(&self, standing: Vec<Standing>) {
         let labelled = standing.into_iter().map(|standing| {
@@ -197,6 +257,28 @@ impl Metrics {
             (OfScheduler { server, engine_index: standing.index }, standing)
         });
         self.schedules.standing(&self.shared(), labelled.collect());
+    }
+
+    /// A job is over.
+    pub fn job(&self, record: &job::Record) {
+        let server = self.server(record.engine, &record.service, &record.model, None);
+        if let Some(began) = record.started.or(record.arrival) {
+            self.worked(&server, began, record.end);
+        }
+        self.jobs.record(server, record, &|issue| self.issue(issue));
+        if !record.complete() {
+            self.incomplete(record.engine, record.quality);
+        }
+    }
+
+    /// An exchange about jobs was answered.
+    pub fn replied(&self, reply: &Reply) {
+        self.jobs.replied(reply, &|issue| self.issue(issue));
+    }
+
+    /// All servers of jobs as they stand now.
+    pub fn busy(&self, busy: &[Busy]) {
+        self.jobs.busy(busy);
     }
 
     fn shared(&self) -> Shared<'_> {
@@ -327,6 +409,7 @@ impl Metrics {
             let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
             if over {
                 models.forget(engine, service);
+                self.jobs.forget(engine, service);
                 self.end_series(engine, service);
             }
             !over
@@ -348,6 +431,8 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.inferences.end(ends);
+        self.jobs.end(engine, service);
         self.gpus.servers.end(ends);
     }
 
@@ -395,7 +480,11 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
+        Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::NodeDuration) => buckets.node_duration_seconds.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     };
     // The exposition adds the bucket +Inf, the sum and the count.

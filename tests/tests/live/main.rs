@@ -7,6 +7,7 @@
 mod agent;
 mod client;
 mod configuration;
+mod embedded;
 mod expect;
 mod gpu;
 mod life;

@@ -2,17 +2,21 @@
 //!
 //! docs/metrics.md is generated from this file, and a test holds the sink to it.
 
+mod comfyui;
 mod dcgm;
 mod engine;
 mod gpu;
 mod llm;
 mod own;
+mod triton;
 
+pub use comfyui::*;
 pub use dcgm::*;
 pub use engine::*;
 pub use gpu::*;
 pub use llm::*;
 pub use own::*;
+pub use triton::*;
 
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,8 +55,16 @@ pub enum BucketSet {
     TimeToFirstToken,
     /// `inter_token_latency_seconds`.
     InterTokenLatency,
+    /// `inference_duration_seconds`.
+    InferenceDuration,
     /// `batch_size`.
     BatchSize,
+    /// `generation_duration_seconds`.
+    GenerationDuration,
+    /// `step_duration_seconds`.
+    StepDuration,
+    /// `node_duration_seconds`.
+    NodeDuration,
 }
 
 /// What a metric is measured in.
@@ -84,6 +96,8 @@ pub enum Unit {
 pub const SECTIONS: &[(&str, &[&Metric])] = &[
     ("LLM requests", LLM),
     ("Inside the engine", ENGINE),
+    ("Triton models", TRITON),
+    ("ComfyUI", COMFYUI),
     ("GPU", GPU),
     ("GPU, by DCGM's names (only with gpu.dcgm_names)", DCGM),
     ("The agent about itself", OWN),

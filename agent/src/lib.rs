@@ -6,6 +6,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod core;
+pub mod correlate;
 pub mod crosscheck;
 pub mod engine;
 pub mod event;

@@ -6,6 +6,7 @@
 
 mod choice;
 mod document;
+mod gpu;
 pub mod problem;
 mod rule;
 mod setting;
@@ -16,6 +17,7 @@ mod tests;
 mod yaml;
 
 pub use self::choice::{EngineMessages, Http, Source};
+pub use self::gpu::Gpu;
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
@@ -54,6 +56,8 @@ settings! {
         workflows: Workflows = Workflows::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();
+        /// How GPUs are read, and what of them is exported.
+        gpu: Gpu = Gpu::default();
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;
@@ -119,6 +123,11 @@ settings! {
         inter_token_latency_seconds: Vec<f64> = vec![
             0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
         ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// triton_request_duration_seconds, triton_queue_duration_seconds, triton_compute_duration_seconds and
+        /// triton_execution_duration_seconds
+        inference_duration_seconds: Vec<f64> = vec![
+            0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
         /// comfyui_generation_duration_seconds, comfyui_queue_duration_seconds and comfyui_time_to_first_step_seconds
         generation_duration_seconds: Vec<f64> = vec![
             0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0,
@@ -131,7 +140,7 @@ settings! {
         node_duration_seconds: Vec<f64> = vec![
             0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
         ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
-        /// llm_batch_size, in sequences
+        /// llm_batch_size, in sequences, and triton_batch_size, in requests
         batch_size: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],
             must |bounds: &Vec<f64>| bucket_bounds(bounds);
     }

@@ -1,7 +1,9 @@
 //! One connection of a traced process: first it finds out what it is, then it is read as HTTP, as messages, or not at all.
 
+use super::asks::{Asks, Sight};
 use super::group::{End, Group};
 use super::http::HttpConnection;
+use super::http2::{Http2Connection, Turn};
 use super::log::Log;
 use super::messages::Socket;
 use super::opening::{Opening, Protocols, Start, Verdict};
@@ -9,12 +11,15 @@ use super::tap::Tap;
 use super::transaction::Transaction;
 use super::websocket::WebSocketConnection;
 use super::zmtp::ZmtpConnection;
-use super::{Output, Server, Volume};
+use super::{Output, Server, Told, Volume};
 use crate::config::EngineMessages;
 use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
 use crate::wire::Stretch;
+
+/// Of each call that receives a request for an inference over HTTP/1. What of its body was not copied is passed over.
+const HEAD_BYTES: u32 = 4096;
 
 /// A connection.
 pub(super) struct Connection {
@@ -27,6 +32,7 @@ pub(super) struct Connection {
 enum State {
     Opening(Opening),
     Http(Box<HttpConnection>),
+    Http2(Box<Http2Connection>),
     Messages(Box<Socket>),
     Zmtp(Box<ZmtpConnection>),
     WebSocket(Box<WebSocketConnection>),
@@ -104,12 +110,18 @@ impl Connection {
     }
 
     /// Takes one event.
-    pub fn step(&mut self, event: &Event, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+    pub fn step(&mut self, event: &Event, group: &mut Group, asks: &mut Asks, out: &mut Vec<Output>) -> Fate {
         self.last_seen = event.time;
+        let from = out.len();
         let fate = match (&event.kind, &mut self.state) {
             (EventKind::Closed, State::Http(http)) => http.closed(event.time, group, out),
+            (EventKind::Closed, State::Http2(http)) => http.closed(event.time, out),
             (EventKind::Closed, _) => Fate::Over,
-            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, group, out),
+            (EventKind::Data(segment), State::Opening(_)) => self.open(event, segment, group, asks, out),
+            (EventKind::Data(segment), State::Http2(http)) => {
+                let (time, thread) = (event.time, event.thread);
+                http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment)
+            }
             (EventKind::Frame { segment, more }, State::Messages(socket)) => {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
@@ -121,8 +133,15 @@ impl Connection {
             (EventKind::Frame { .. } | EventKind::Call(_), _) => Fate::Lives,
             (_, State::Http(http)) => http.step(event, &self.server, group, out),
             (_, State::Messages(_) | State::Zmtp(_) | State::WebSocket(_) | State::Log(_)) => Fate::Lives,
-            (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
+            (_, State::Http2(_) | State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
+        if self.server.told == Told::ByCalls {
+            // What could not be used as it stands may have been a request.
+            if out.iter().skip(from).any(|output| matches!(output, Output::Issue(_))) {
+                asks.doubts(event.time);
+            }
+            self.ask(event, fate, asks, out);
+        }
         if let State::Http(http) = &mut self.state {
             http.exchanged().into_iter().for_each(|exchanged| group.exchanged(exchanged, out));
         }
@@ -143,7 +162,7 @@ impl Connection {
     fn upgrade(&mut self, time: Nanos, group: &mut Group, out: &mut Vec<Output>) -> Fate {
         let State::Http(http) = std::mem::replace(&mut self.state, State::Unwatched) else { return Fate::Unwatched };
         let Some((mut socket, first)) = http.upgraded() else { return Fate::Unwatched };
-        self.ask(socket.volumes(), out);
+        self.want(socket.volumes(), out);
         match socket.read(time, Stretch::Bytes(&first), group, out) {
             Fate::Lives => self.state = State::WebSocket(Box::new(socket)),
             fate => return fate,
@@ -151,7 +170,7 @@ impl Connection {
         Fate::Upgraded
     }
 
-    fn ask(&self, volumes: Vec<(Direction, Volume)>, out: &mut Vec<Output>) {
+    fn want(&self, volumes: Vec<(Direction, Volume)>, out: &mut Vec<Output>) {
         let conn = self.key;
         out.extend(volumes.into_iter().map(|(direction, volume)| Output::Volume { conn, direction, volume }));
     }
@@ -163,20 +182,50 @@ impl Connection {
 
     /// Its end will not be seen.
     pub fn truncate(self, time: Nanos, out: &mut Vec<Output>) {
-        if let State::Http(mut http) = self.state {
-            http.truncate(time, out);
+        match self.state {
+            State::Http(mut http) => http.truncate(time, out),
+            State::Http2(mut http) => http.truncate(time, out),
+            _ => {}
         }
     }
 
-    fn open(&mut self, time: Nanos, segment: &Segment, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+    /// Says what is asked for on it, and whether all of that is seen.
+    fn ask(&mut self, event: &Event, fate: Fate, asks: &mut Asks, out: &mut Vec<Output>) {
+        let sight = match &mut self.state {
+            State::Http(http) => http.ask(event.thread, asks, out),
+            State::Opening(opening) => opening.sight(),
+            State::Http2(http) => http.sight(),
+            _ => Sight::Clear,
+        };
+        let is_over = matches!(fate, Fate::Unwatched | Fate::Over);
+        asks.sees(event.time, self.key, if is_over { Sight::Clear } else { sight });
+    }
+
+    fn open(
+        &mut self,
+        event: &Event,
+        segment: &Segment,
+        group: &mut Group,
+        asks: &mut Asks,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        let (time, thread) = (event.time, event.thread);
         let protocols = self.protocols(group);
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
         let (start, held) = match opening.read(time, segment, protocols) {
             Verdict::Undecided => return Fate::Lives,
             Verdict::NotOurs => return Fate::Unwatched,
-            Verdict::Http2 => {
+            Verdict::Http2(..) if self.server.told == Told::ByRequests => {
                 out.push(Output::Issue(Issue::ProtocolUnknown));
                 return Fate::Unwatched;
+            }
+            Verdict::Http2(start, held) => {
+                let mut http = Box::new(Http2Connection::new(start));
+                for (time, segment) in held.iter().map(|(time, segment)| (*time, segment)).chain([(time, segment)]) {
+                    http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment);
+                }
+                self.state = State::Http2(http);
+                return Fate::Lives;
             }
             Verdict::Zmtp(..) if !group.needs_wire(time) => return Fate::Waits,
             Verdict::Zmtp(start, held) => {
@@ -194,7 +243,7 @@ impl Connection {
                 let volumes = socket.volumes();
                 let fate = socket.data(time, self.key, segment, group, out);
                 self.state = State::WebSocket(socket);
-                self.ask(volumes, out);
+                self.want(volumes, out);
                 return fate;
             }
             Verdict::Http(start, held) => (start, held),
@@ -204,6 +253,11 @@ impl Connection {
             http.data(*time, self.key, segment, &self.server, group, out);
         }
         let fate = http.data(time, self.key, segment, &self.server, group, out);
+        if self.server.told == Told::ByCalls {
+            // Its head says it all, but for an id, which comes next.
+            let (direction, volume) = (Direction::Read, Volume::Head(HEAD_BYTES));
+            out.push(Output::Volume { conn: self.key, direction, volume });
+        }
         self.state = State::Http(http);
         fate
     }
@@ -219,7 +273,10 @@ impl Connection {
 
     /// What may be spoken on it that is worth reading.
     fn protocols(&self, group: &Group) -> Protocols {
-        let Server { engine, role, messages, .. } = &self.server;
+        let Server { engine, role, messages, told, .. } = &self.server;
+        if *told == Told::ByCalls {
+            return Protocols::AnyHttp;
+        }
         let at_socket = *role == Role::Frontend
             && self.key.layer == Layer::Socket
             && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);

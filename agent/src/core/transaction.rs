@@ -1,12 +1,14 @@
 //! One request and its answer on a connection: brings together the body's coding, the engine and the times.
 
-use super::Server;
+use super::asks::{Answers, Ask, Asks};
 use super::jobs::Exchanged;
-use crate::engine::{Exchange, Facts, Purpose};
+use super::{Output, Server, Told};
+use crate::engine::{Exchange, Facts, Purpose, Requests};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Delivery, Ending, Origin, Quality, Record, Request};
-use crate::wire::{Message, RequestHead, ResponseHead, Side, header, sse};
+use crate::request::{AskId, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
+use crate::wire::trace::TraceContext;
+use crate::wire::{Message, RequestHead, ResponseHead, Side, grpc, header, sse};
 
 /// A request in flight.
 pub(super) struct Transaction {
@@ -14,6 +16,9 @@ pub(super) struct Transaction {
     /// `None` where the request is not inference: it is held only so that answers meet their requests.
     exchange: Option<Box<dyn Exchange>>,
     body: Body,
+    told: Told,
+    trace: Option<TraceContext>,
+    ask: Option<AskId>,
 }
 
 /// What is left of a transaction that is over.
@@ -39,12 +44,61 @@ impl Transaction {
             request: Request::new(server.origin.clone(), head.path.clone(), arrival),
             exchange: server.engine.open(head),
             body: Body::Whole,
+            told: server.told,
+            trace: header(&head.headers, "traceparent").and_then(TraceContext::parse),
+            ask: None,
         }
+    }
+
+    /// What it asks for, where inferences are told of by calls and all of the request was read; said once.
+    pub fn ask(&mut self, protocol: Protocol, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
+        let Some(facts) = self.exchange.as_ref().map(|exchange| exchange.facts()) else { return };
+        if self.told == Told::ByRequests || self.ask.is_some() || !facts.inference || !self.request.is_received() {
+            return;
+        }
+        let ask = Ask { protocol, thread, ..self.asks_for(facts, self.request.arrival()) };
+        self.ask = Some(asks.ready(ask, out));
+    }
+
+    /// What a message of a stream of requests asks for; it came at `arrival`.
+    pub fn ask_one(&mut self, arrival: Nanos, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
+        let facts = self.exchange.as_ref().map(|exchange| exchange.facts()).filter(|facts| facts.inference);
+        if let Some(facts) = facts {
+            let ask =
+                Ask { protocol: Protocol::Grpc, thread, answers: Answers::Shared, ..self.asks_for(facts, arrival) };
+            asks.ready(ask, out);
+        }
+    }
+
+    fn asks_for(&self, facts: &Facts, arrival: Nanos) -> Ask {
+        let (model, id) = (facts.model.clone().unwrap_or_default(), facts.id.clone());
+        Ask { protocol: Protocol::Http, thread: 0, model, id, arrival, trace: self.trace, answers: Answers::Own }
+    }
+
+    /// Whether its body holds any number of requests. Nothing is said of it as a whole then.
+    pub fn is_many(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.requests() == Requests::Many)
+    }
+
+    /// It is spoken in another protocol than HTTP/1.
+    pub fn speaks(&mut self, protocol: Protocol) {
+        self.request.speaks(protocol);
+    }
+
+    /// A piece of gRPC's framing of a body.
+    pub fn rpc(&mut self, time: Nanos, side: Side, item: grpc::Item<'_>, issues: &mut Vec<Issue>) {
+        self.tell(time, &Message::Rpc(side, item), issues);
+    }
+
+    /// gRPC's status, behind the answer.
+    pub fn grpc_status(&mut self, status: u32) {
+        self.request.grpc_status(status);
     }
 
     /// Who answers it and what is known of it; `None` where it is not inference.
     pub fn running(&self) -> Option<(&Origin, &Facts)> {
-        let exchange = self.exchange.as_ref().filter(|exchange| exchange.purpose() == Purpose::Inference)?;
+        let told = self.told == Told::ByRequests;
+        let exchange = self.exchange.as_ref().filter(|exchange| told && exchange.purpose() == Purpose::Inference)?;
         Some((self.request.origin(), exchange.facts()))
     }
 
@@ -99,11 +153,13 @@ impl Transaction {
         self.request.headers(time, head.status, delivery);
         let coding = header(&head.headers, "content-encoding").unwrap_or("identity");
         self.body = match delivery {
+            // Whoever computes it tells what became of it.
+            _ if self.told == Told::ByCalls => Body::Unread,
             _ if !coding.eq_ignore_ascii_case("identity") => Body::Unread,
             Delivery::Streamed => Body::Events(Box::default()),
             Delivery::Whole => Body::Whole,
         };
-        if matches!(self.body, Body::Unread) && self.exchange.is_some() {
+        if matches!(self.body, Body::Unread) && self.exchange.is_some() && self.told == Told::ByRequests {
             issues.push(Issue::ContentEncoded);
         }
         self.tell(time, &Message::Response(head), issues);
@@ -156,7 +212,10 @@ impl Transaction {
         let mut exchange = self.exchange?;
         let record = self.request.end(time, ending, exchange.facts());
         match exchange.purpose() {
-            Purpose::Inference => Some(Ended::Inference(Box::new(record))),
+            Purpose::Inference => {
+                let record = Record { trace: self.trace, ask: self.ask, ..record };
+                Some(Ended::Inference(Box::new(record)))
+            }
             Purpose::Jobs if record.code == 0 => None,
             Purpose::Jobs => {
                 let Record { arrival, end: answered, code, .. } = record;

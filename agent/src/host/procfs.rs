@@ -42,6 +42,7 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         comm: comm(tgid),
         argv: argv(tgid),
         exe: link(tgid, "exe"),
+        libraries: Vec::new(),
         cwd: link(tgid, "cwd"),
         beside: Vec::new(),
         ancestors,
@@ -60,6 +61,48 @@ fn beside(tgid: Tgid, script: &str) -> Vec<String> {
     let from = if script.starts_with('/') { "root" } else { "cwd" };
     let Ok(entries) = fs::read_dir(format!("/proc/{}/{from}/{folder}", tgid.0)) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_BESIDE).collect()
+}
+
+/// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line
+/// for each mapping.
+#[must_use]
+pub fn libraries(tgid: Tgid) -> Vec<String> {
+    names(&fs::read_to_string(format!("/proc/{}/maps", tgid.0)).unwrap_or_default())
+}
+
+/// Of proc(5)'s lines `address perms offset dev inode path`, those that map a shared library as code.
+fn names(maps: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (mapping, path) = line.split_once('/')?;
+        let name = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next()?;
+        let is_code = mapping.split(' ').nth(1)?.contains('x');
+        (is_code && name.contains(".so")).then(|| name.to_owned())
+    };
+    maps.lines().filter_map(name).collect()
+}
+
+/// Who a process is and whom it comes from; `None` when there is none of that id. Cheaper than [`process`].
+#[must_use]
+pub fn lineage(tgid: Tgid) -> Option<Lineage> {
+    let Stat { mut parent, start } = stat(tgid)?;
+    let mut ancestors = Vec::new();
+    while parent.0 > 1 && ancestors.len() < MAX_ANCESTORS {
+        ancestors.push(parent);
+        let Some(above) = stat(parent) else { break };
+        parent = above.parent;
+    }
+    Some(Lineage { start, comm: comm(tgid), ancestors })
+}
+
+/// What [`lineage`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// When it started.
+    pub start: StartTime,
+    /// Its /proc/PID/comm.
+    pub comm: String,
+    /// Its parent, grandparent, …: nearest first, without init.
+    pub ancestors: Vec<Tgid>,
 }
 
 struct Stat {
@@ -104,12 +147,25 @@ mod tests {
     }
 
     #[test]
+    fn libraries_are_mapped_as_code() {
+        let maps = "7f0-7f1 r--p 00000000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f1-7f2 r-xp 00026000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f2-7f3 r-xp 00000000 fe:00 7                          /opt/my libs/libtritonserver-1.so (deleted)\n\
+                    7f3-7f4 r-xp 00000000 fe:00 9                          /usr/bin/cat\n\
+                    7f4-7f5 r-xp 00000000 00:00 0                          [vdso]\n";
+        assert_eq!(names(maps), ["libc.so.6", "libtritonserver-1.so"]);
+        assert!(libraries(Tgid(std::process::id())).iter().any(|name| name.starts_with("lib")));
+    }
+
+    #[test]
     fn this_process_is_found_with_its_parents() {
         let own = Tgid(std::process::id());
         let process = process(own).unwrap();
         assert!(all().contains(&own));
         assert!(!process.argv.is_empty());
         assert!(!process.exe.is_empty());
-        assert_eq!(start_time(own), start_time(own));
+        let Lineage { start, ancestors, .. } = lineage(own).unwrap();
+        assert_eq!(Some(start), start_time(own));
+        assert_eq!(ancestors, process.ancestors.iter().map(|ancestor| ancestor.tgid).collect::<Vec<_>>());
     }
 }

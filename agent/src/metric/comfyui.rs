@@ -6,7 +6,7 @@ use super::label::{Server, sanitised};
 use super::name::Names;
 use super::sink::{counter, gauge, histogram, observe, seconds};
 use crate::config::Config;
-use crate::core::{Busy, Call};
+use crate::core::{Busy, Reply};
 use crate::issue::Issue;
 use crate::job::{Record, Status};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -180,9 +180,10 @@ impl Jobs {
     }
 
     /// An exchange about jobs was answered.
-    pub fn call(&self, call: &Call, issue: &dyn Fn(Issue)) {
-        let Call { origin, endpoint, code, error } = call;
-        let server = Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service) };
+    pub fn replied(&self, reply: &Reply, issue: &dyn Fn(Issue)) {
+        let Reply { origin, endpoint, code, error } = reply;
+        let server =
+            Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service), gpu: None };
         let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
         if let Some(error) = error {
             let error_type = admit(&mut self.names().errors, &server, error, issue);

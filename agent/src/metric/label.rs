@@ -1,17 +1,32 @@
 //! The label sets: wide for counters, narrow for histograms. No label is ever a pid or text of a prompt.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use std::fmt;
 use std::sync::Arc;
 
 /// Bytes of a label value; what is longer is cut.
 const LABEL_BYTES: usize = 128;
 
 /// What every metric about a server carries.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Server {
     pub engine: &'static str,
     pub model: Arc<str>,
     pub service: Arc<str>,
+    /// The device or MIG instance that it runs on, where it is one only.
+    pub gpu: Option<Arc<str>>,
+}
+
+impl EncodeLabelSet for Server {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        let Server { engine, model, service, gpu } = self;
+        ("engine", *engine).encode(encoder.encode_label())?;
+        ("model", &**model).encode(encoder.encode_label())?;
+        ("service", &**service).encode(encoder.encode_label())?;
+        // Most servers run on several devices or on none, and do not get an empty label for it.
+        let Some(gpu) = gpu else { return Ok(()) };
+        ("gpu", &**gpu).encode(encoder.encode_label())
+    }
 }
 
 /// Requests: the widest set.
@@ -65,6 +80,68 @@ impl StandingOf {
         let OfScheduler { server, engine_index } = scheduler.clone();
         StandingOf { server, source: "engine", engine_index: Some(engine_index) }
     }
+}
+
+/// A model as requests ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfModel {
+    #[prometheus(flatten)]
+    pub server: Server,
+    /// Absent where the request left it to the server.
+    pub version: Option<u64>,
+}
+
+/// Inferences: the widest set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Answered {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub status: &'static str,
+    /// Absent where nothing failed.
+    pub reason: Option<&'static str>,
+    /// Absent where it may have come by several ways.
+    pub protocol: Option<&'static str>,
+}
+
+/// A stage of a front end's work on the requests for a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Fronted {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub protocol: &'static str,
+    pub stage: &'static str,
+}
+
+/// How a server refuses requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Refused {
+    pub engine: &'static str,
+    pub service: Arc<str>,
+    pub protocol: &'static str,
+    pub code: u32,
+}
+
+impl Refused {
+    /// Who refuses, of whichever model.
+    pub fn server(&self) -> Server {
+        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service), gpu: None }
+    }
+}
+
+/// A stage of executions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Staged {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub stage: &'static str,
+}
+
+/// An instance of a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfInstance {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub instance: u32,
 }
 
 /// A quantity that a server states too.
@@ -173,6 +250,36 @@ impl OfServer for OfScheduler {
 }
 
 impl OfServer for StandingOf {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for OfModel {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for Answered {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Fronted {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Staged {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for OfInstance {
     fn server(&self) -> &Server {
         &self.server
     }

@@ -7,11 +7,13 @@ pub mod catalog;
 mod comfyui;
 mod crosscheck;
 mod family;
+mod gpu;
 mod label;
 mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod triton;
 
 pub use sink::{Metrics, Running, SelfUsage};

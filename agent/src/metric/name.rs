@@ -55,6 +55,14 @@ impl Names {
         (name, None)
     }
 
+    /// The name that a service uses, where it is one only.
+    pub fn only(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        let names = self.admitted.get(engine)?.iter();
+        let mut of_service = names.filter(|(_, services)| services.contains(service)).map(|(name, _)| name);
+        let first = of_service.next()?;
+        of_service.next().is_none().then(|| Arc::clone(first))
+    }
+
     /// Frees the places of names that only this service used.
     pub fn forget(&mut self, engine: &'static str, service: &str) {
         let Some(names) = self.admitted.get_mut(engine) else { return };
@@ -84,6 +92,8 @@ mod tests {
         assert_eq!(admit(&mut models, &b, "y", Some(200)), own("y"));
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true));
         assert_eq!(admit(&mut models, &b, "x", Some(404)), own("x"));
+        assert_eq!(models.only("vllm", "a").as_deref(), Some("x"));
+        assert_eq!((models.only("vllm", "b"), models.only("vllm", "c")), (None, None));
         models.forget("vllm", "a");
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true), "b serves x and y");
         models.forget("vllm", "b");

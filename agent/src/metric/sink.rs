@@ -7,20 +7,23 @@ use super::catalog::{self, BucketSet, Kind, Metric};
 use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::family::{Book, Family, Labels};
+use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::name::Names;
 use super::schedule::{Schedules, Shared};
+use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Busy, Call as Asked, Finished, Iterated, Standing};
+use crate::core::{Busy, Executed, Finished, Iterated, Pending, Reply, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::job;
-use crate::request::{Quality, Record};
+use crate::request::ask::Refusal;
+use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -50,8 +53,10 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    inferences: Inferences,
     jobs: Jobs,
     differences: Differences,
+    pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -123,8 +128,10 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            inferences: Inferences::new(&mut book, &config.buckets),
             jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
+            gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -149,6 +156,7 @@ impl Metrics {
     pub fn record(&self, record: &Record) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
+        self.worked(&server, record.arrival, record.end);
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
         let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
         self.requests.with(&outcome, |requests| {
@@ -169,6 +177,13 @@ impl Metrics {
         self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
             requests.inc();
         });
+    }
+
+    /// A server worked for somebody: what its GPU met meanwhile is known a moment later.
+    fn worked(&self, server: &Server, from: Nanos, to: Nanos) {
+        if self.gpus.servers.ended(server, from, to) == Taken::OverBound {
+            self.issue(Issue::GpuRequestsOverBound);
+        }
     }
 
     fn latencies(&self, record: &Record, call: Call) {
@@ -194,6 +209,47 @@ impl Metrics {
         self.schedules.sequence(&server, &finished.sequence);
     }
 
+    /// An inference ended.
+    pub fn inference(&self, inference: &Inference) {
+        let engine = inference.origin.engine;
+        if inference.quality != Quality::Complete {
+            self.incomplete(engine, inference.quality);
+        }
+        if inference.model.is_empty() {
+            return;
+        }
+        let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.worked(&server, inference.arrival, inference.end);
+        self.inferences.inference(&server, inference);
+        if inference.is_generation() {
+            let Metrics { requests, duration, first_token, inter_token, .. } = self;
+            triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
+        }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
+    }
+
+    /// An instance of a model executes, or has.
+    pub fn executed(&self, executed: &Executed) {
+        let server = self.server(executed.origin.engine, &executed.origin.service, &executed.model, None);
+        self.inferences.executed(server, executed);
+    }
+
+    /// All models' queues as they stand now.
+    pub fn pending(&self, pending: Vec<Pending>) {
+        let mut counts: BTreeMap<_, i64> = BTreeMap::new();
+        for Pending { origin, model, count } in pending {
+            let sum = counts.entry(self.server(origin.engine, &origin.service, &model, None)).or_default();
+            *sum = sum.saturating_add_unsigned(count);
+        }
+        self.inferences.pending(counts);
+    }
+
     /// All schedulers as they stand now.
     pub fn schedulers(&self, standing: Vec<Standing>) {
         let labelled = standing.into_iter().map(|standing| {
@@ -206,6 +262,9 @@ impl Metrics {
     /// A job is over.
     pub fn job(&self, record: &job::Record) {
         let server = self.server(record.engine, &record.service, &record.model, None);
+        if let Some(began) = record.started.or(record.arrival) {
+            self.worked(&server, began, record.end);
+        }
         self.jobs.record(server, record, &|issue| self.issue(issue));
         if !record.complete() {
             self.incomplete(record.engine, record.quality);
@@ -213,8 +272,8 @@ impl Metrics {
     }
 
     /// An exchange about jobs was answered.
-    pub fn call(&self, call: &Asked) {
-        self.jobs.call(call, &|issue| self.issue(issue));
+    pub fn replied(&self, reply: &Reply) {
+        self.jobs.replied(reply, &|issue| self.issue(issue));
     }
 
     /// All servers of jobs as they stand now.
@@ -372,7 +431,14 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.inferences.end(ends);
         self.jobs.end(engine, service);
+        self.gpus.servers.end(ends);
+    }
+
+    /// The model that a service answers for, where it is one only.
+    pub(super) fn only_model(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        self.state().models.only(engine, service)
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -392,7 +458,8 @@ impl Metrics {
         if let Some(issue) = issue {
             self.issue(issue);
         }
-        Server { engine, model, service }
+        let gpu = self.gpus.servers.only_place(engine, &service);
+        Server { engine, model, service, gpu }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -413,6 +480,7 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
         Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
         Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),

@@ -6,11 +6,16 @@
 use crate::engine::{Choices, Facts, Operation, Step, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
+use crate::wire::trace::TraceContext;
 use std::sync::Arc;
 
+pub mod ask;
+pub mod inference;
 mod record;
 mod sequence;
 
+pub use ask::{AskId, Protocol};
+pub use inference::Inference;
 pub use sequence::{Added, Sequence};
 
 /// How much of a request was seen. Only complete records feed latency histograms; all feed the request counter.
@@ -49,6 +54,8 @@ pub enum Status {
     Error,
     /// The client went away first.
     Cancelled,
+    /// The server did not take it.
+    Rejected,
     /// The end was not seen: see [`Quality`].
     Unknown,
 }
@@ -61,6 +68,7 @@ impl Status {
             Status::Ok => "ok",
             Status::Error => "error",
             Status::Cancelled => "cancelled",
+            Status::Rejected => "rejected",
             Status::Unknown => "unknown",
         }
     }
@@ -120,6 +128,14 @@ pub struct Record {
     pub sequences: Vec<Sequence>,
     /// The engine's messages are seen: tokens and inter-token times come from there.
     pub tapped: bool,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// The status that gRPC adds to HTTP's, where it was seen.
+    pub grpc_status: Option<u32>,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
+    /// Where inferences are told of by calls: the request for one that it was.
+    pub ask: Option<AskId>,
 }
 
 /// Inter-token gaps kept of one request.
@@ -182,6 +198,8 @@ pub struct Request {
     finished: bool,
     /// It has had more gaps than are kept.
     over_bound: bool,
+    protocol: Protocol,
+    grpc_status: Option<u32>,
 }
 
 impl Request {
@@ -206,7 +224,19 @@ impl Request {
             written: None,
             finished: false,
             over_bound: false,
+            protocol: Protocol::Http,
+            grpc_status: None,
         }
+    }
+
+    /// It is spoken in another protocol than HTTP/1.
+    pub fn speaks(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// gRPC's status, behind the answer.
+    pub fn grpc_status(&mut self, status: u32) {
+        self.grpc_status = Some(status);
     }
 
     /// Who answers it.
@@ -256,6 +286,18 @@ impl Request {
         self.gaps.clear();
     }
 
+    /// When its first byte came.
+    #[must_use]
+    pub fn arrival(&self) -> Nanos {
+        self.arrival
+    }
+
+    /// Whether all of it was received.
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        self.request_end.is_some()
+    }
+
     /// Whether output was sent.
     #[must_use]
     pub fn has_content(&self) -> bool {
@@ -291,7 +333,8 @@ impl Request {
     /// It is over at `time`.
     #[must_use]
     pub fn end(self, time: Nanos, ending: Ending, facts: &Facts) -> Record {
-        let failed = self.code >= 400 || facts.stream_error;
+        let failed = self.code >= 400 || facts.stream_error || self.grpc_status.is_some_and(|status| status != 0);
+        let untold = self.protocol == Protocol::Grpc && self.grpc_status.is_none();
         // Who leaves after the server said its last word leaves an answered request; it ended with that word.
         let (ending, end) = match (ending, self.written) {
             (Ending::ClientLeft | Ending::ServerClosed, Some(written)) if self.finished => (Ending::Answered, written),
@@ -301,6 +344,7 @@ impl Request {
             Ending::ClientLeft => Status::Cancelled,
             _ if failed => Status::Error,
             Ending::ServerClosed => Status::Error,
+            Ending::Answered if untold => Status::Unknown,
             Ending::Answered => Status::Ok,
             Ending::Unseen => Status::Unknown,
         };
@@ -330,6 +374,16 @@ impl Request {
             gaps: self.gaps,
             sequences: Vec::new(),
             tapped: false,
+            protocol: self.protocol,
+            grpc_status: self.grpc_status,
+            trace: None,
+            ask: None,
         }
     }
+}
+
+/// Microseconds, to the nanosecond.
+#[allow(clippy::cast_precision_loss)] // exact for 104 days
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1000.0
 }

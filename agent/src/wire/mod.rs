@@ -1,19 +1,25 @@
 //! From stream bytes to messages. Pure, incremental, and never failing: a decoder returns what it could read and says
 //! the rest as [`Issue`]s. Splitting the same bytes at other places never changes what a decoder says.
 //!
-//! `stream` puts segments in order; `http1`, `websocket` and `zmtp` cut a stream into messages; `sse` cuts a body into events; `json`
-//! reads single fields out of partial documents, `msgpack` value after value, `lines` what a process writes for people. Nothing here knows an engine.
+//! `stream` puts segments in order; `http1`, `http2` (with `hpack`), `websocket` and `zmtp` cut a stream into messages;
+//! `sse` and `grpc` cut a body into events and messages; `json` reads single fields out of partial documents, `protobuf` out
+//! of partial messages, `msgpack` value after value, `lines` what a process writes for people. Nothing here knows an engine.
 
 use crate::event::Nanos;
 use crate::issue::Issue;
 
+pub mod grpc;
+pub mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod json;
 pub mod lines;
 pub mod msgpack;
+pub mod protobuf;
 mod scan;
 pub mod sse;
 pub mod stream;
+pub mod trace;
 pub mod websocket;
 pub mod zmtp;
 
@@ -104,6 +110,8 @@ pub enum Message<'a> {
     Elided(Side, u64),
     /// One event of a streamed response (`text/event-stream`).
     Event(Event<'a>),
+    /// A piece of gRPC's framing of a body.
+    Rpc(Side, grpc::Item<'a>),
     /// The message is complete.
     End(Side),
 }

@@ -33,7 +33,7 @@ pub(super) struct Exchanged {
 
 /// An HTTP exchange about jobs, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct Reply {
     /// Who answered.
     pub origin: Origin,
     /// Which function was asked for: one of a fixed list.
@@ -71,7 +71,7 @@ impl Jobs {
         let Exchanged { arrival, answered, code, told } = exchanged;
         let Told { endpoint, error, news } = told;
         let error = error.or_else(|| (code >= 400).then(|| format!("http_{code}")));
-        out.push(Output::Call(Box::new(Call { origin: self.origin.clone(), endpoint, code, error })));
+        out.push(Output::Replied(Box::new(Reply { origin: self.origin.clone(), endpoint, code, error })));
         match news {
             News::None => {}
             News::Submitted(submission) => self.queue.submitted(*submission, arrival, answered, out),

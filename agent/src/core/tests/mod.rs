@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod answers;
+mod asks;
 mod edges;
 mod endings;
 mod groups;
+mod inferences;
 mod losses;
 mod random;
 mod scene;

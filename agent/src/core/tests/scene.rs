@@ -69,8 +69,14 @@ impl Player {
             Act::Failed(direction, errno) => vec![EventKind::Failed { direction: *direction, errno: *errno }],
             Act::Closed => vec![EventKind::Closed],
         };
-        let event =
-            |kind| Event { time: Nanos(micros * 1000), conn: wire.key, hook: Hook::Read, midway: wire.midway, kind };
+        let event = |kind| Event {
+            time: Nanos(micros * 1000),
+            conn: wire.key,
+            hook: Hook::Read,
+            midway: wire.midway,
+            thread: 0,
+            kind,
+        };
         kinds.into_iter().map(|kind| Input::Kernel(event(kind))).collect()
     }
 
@@ -114,6 +120,7 @@ pub fn started_as(engine: &str) -> Input {
         engine: engine.into(),
         service: format!("{engine}:8000"),
         root: SERVER,
+        inside: None,
         role: Role::Frontend,
         model: String::new(),
     })
@@ -147,6 +154,7 @@ pub fn check(wire: Wire, acts: &[(u64, Act)], expected: &[&str]) {
 pub fn line(output: &Output) -> String {
     match output {
         Output::Volume { direction, volume, .. } => format!("{direction:?} {volume:?}"),
+        Output::Refused(refusal) => format!("refused {} {}", refusal.protocol.name(), refusal.code),
         Output::Issue(issue) => issue.name().to_owned(),
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
@@ -160,8 +168,9 @@ pub fn line(output: &Output) -> String {
             job.cached,
             job.images
         ),
-        Output::Call(call) => format!("call {} {}", call.endpoint, call.code),
+        Output::Replied(reply) => format!("call {} {}", reply.endpoint, reply.code),
         Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
+        Output::Inference(_) | Output::Executed(_) => panic!("{output:?}"),
     }
 }
 

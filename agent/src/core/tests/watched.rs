@@ -31,7 +31,8 @@ impl Scene {
 
     fn event(&mut self, wire: Wire, kind: EventKind) -> &mut Scene {
         self.now += 10_000_000;
-        let event = Event { time: Nanos(self.now), conn: wire.key, hook: Hook::Read, midway: wire.midway, kind };
+        let event =
+            Event { time: Nanos(self.now), conn: wire.key, hook: Hook::Read, thread: 0, midway: wire.midway, kind };
         self.inputs.push(Input::Kernel(event));
         self
     }

@@ -143,7 +143,7 @@ impl crate::engine::Exchange for Exchange {
             Message::Body(Side::Response, bytes) => self.answer(bytes, issues),
             Message::Response(head) => self.begin(head),
             Message::Elided(side, _) => self.elided(*side),
-            Message::Event(_) | Message::End(_) => {}
+            Message::Event(_) | Message::End(_) | Message::Rpc(..) => {}
         }
         Step::Ignore
     }

@@ -3,14 +3,20 @@
 //! docs/metrics.md is generated from this file, and a test holds the sink to it.
 
 mod comfyui;
+mod dcgm;
 mod engine;
+mod gpu;
 mod llm;
 mod own;
+mod triton;
 
 pub use comfyui::*;
+pub use dcgm::*;
 pub use engine::*;
+pub use gpu::*;
 pub use llm::*;
 pub use own::*;
+pub use triton::*;
 
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub enum BucketSet {
     TimeToFirstToken,
     /// `inter_token_latency_seconds`.
     InterTokenLatency,
+    /// `inference_duration_seconds`.
+    InferenceDuration,
     /// `batch_size`.
     BatchSize,
     /// `generation_duration_seconds`.
@@ -68,11 +76,32 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Bytes per second.
+    BytesPerSecond,
+    /// Hundredths of the most there can be.
+    Percent,
+    /// Parts of the most there can be.
+    Ratio,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Hertz.
+    Hertz,
 }
 
 /// The sections of docs/metrics.md and their metrics, in order.
-pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("ComfyUI", COMFYUI), ("The agent about itself", OWN)];
+pub const SECTIONS: &[(&str, &[&Metric])] = &[
+    ("LLM requests", LLM),
+    ("Inside the engine", ENGINE),
+    ("Triton models", TRITON),
+    ("ComfyUI", COMFYUI),
+    ("GPU", GPU),
+    ("GPU, by DCGM's names (only with gpu.dcgm_names)", DCGM),
+    ("The agent about itself", OWN),
+];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
@@ -96,6 +125,30 @@ impl Unit {
         match self {
             Unit::Seconds => Some("seconds"),
             Unit::Bytes => Some("bytes"),
+            Unit::BytesPerSecond => Some("bytes_per_second"),
+            Unit::Percent => Some("percent"),
+            Unit::Ratio => Some("ratio"),
+            Unit::Celsius => Some("celsius"),
+            Unit::Watts => Some("watts"),
+            Unit::Joules => Some("joules"),
+            Unit::Hertz => Some("hz"),
+            Unit::Count => None,
+        }
+    }
+
+    /// The unit as OTLP writes it (UCUM); absent for things.
+    #[must_use]
+    pub const fn ucum(self) -> Option<&'static str> {
+        match self {
+            Unit::Seconds => Some("s"),
+            Unit::Bytes => Some("By"),
+            Unit::BytesPerSecond => Some("By/s"),
+            Unit::Percent => Some("%"),
+            Unit::Ratio => Some("1"),
+            Unit::Celsius => Some("Cel"),
+            Unit::Watts => Some("W"),
+            Unit::Joules => Some("J"),
+            Unit::Hertz => Some("Hz"),
             Unit::Count => None,
         }
     }

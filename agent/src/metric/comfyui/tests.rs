@@ -45,8 +45,8 @@ pub(in crate::metric) fn failed() -> Record {
     Record { status: Status::Error, error: Some("ValueError".into()), ..job() }
 }
 
-pub(in crate::metric) fn call(code: u16, error: Option<&str>) -> Call {
-    Call { origin: origin(), endpoint: "prompt", code, error: error.map(str::to_owned) }
+pub(in crate::metric) fn call(code: u16, error: Option<&str>) -> Reply {
+    Reply { origin: origin(), endpoint: "prompt", code, error: error.map(str::to_owned) }
 }
 
 pub(in crate::metric) fn busy(waiting: u64) -> Busy {
@@ -120,8 +120,8 @@ fn a_job_seen_in_part_is_counted_and_not_measured() {
 #[test]
 fn calls_and_gauges() {
     let metrics = metrics("");
-    metrics.call(&call(200, None));
-    metrics.call(&call(400, Some("invalid_prompt")));
+    metrics.replied(&call(200, None));
+    metrics.replied(&call(400, Some("invalid_prompt")));
     metrics.busy(&[busy(2)]);
     metrics.busy(&[busy(1)]);
     let host = r#"engine="vllm",service="s""#;
@@ -158,7 +158,7 @@ fn series_end_with_their_server() {
     metrics.server_started("vllm", "s");
     metrics.job(&job());
     metrics.job(&failed());
-    metrics.call(&call(400, Some("x")));
+    metrics.replied(&call(400, Some("x")));
     metrics.busy(&[busy(2)]);
     metrics.server_ended("vllm", "s", Nanos(1));
     metrics.tick(Nanos(100_000 * MS));

@@ -2,11 +2,12 @@
 //!
 //! Every byte is replaced by one byte, so all positions and times stay; structure stays, so that the tape replays to
 //! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
-//! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
-//! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`, and where that
-//! was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. Of a WebSocket plain texts
-//! are masked as JSON; deflated messages become zeros, and such a connection replays as one that can't be read. Lines of a
-//! log: `log`. What can still be told from a tape: lengths, and of texts that begin behind missing bytes where their words end.
+//! that are neither JSON nor an event stream become `x`; of gRPC stays what `http2` lists; bytes that the HTTP decoders can't
+//! place (cipher text, another protocol, what follows a gap) become zeros; what the processes of a server send each other:
+//! `message`, and where that was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. Of
+//! a WebSocket plain texts are masked as JSON; deflated messages become zeros, and such a connection replays as one that can't
+//! be read. Lines of a log: `log`. What can still be told from a tape: lengths, and of texts that begin behind missing bytes
+//! where their words end.
 //!
 //! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
 //! without being a request: that one word stays.
@@ -14,10 +15,12 @@
 mod comfyui;
 mod framing;
 mod head;
+mod http2;
 mod json;
 mod keys;
 mod log;
 mod message;
+mod protobuf;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,7 @@ use std::collections::HashMap;
 use crate::core::{Input, ProcessChange};
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Segment, Tgid};
 use crate::wire::http1::{Decoder, Opening, Place, sniff};
+use crate::wire::http2::{is_greeting, is_plausible};
 use crate::wire::stream::Stream;
 use crate::wire::websocket::{Sender, is_row_of_frames};
 use crate::wire::{Item, Stretch, header, is_websocket};
@@ -52,8 +56,13 @@ pub struct Redactor {
 
 struct Connection {
     generation: u32,
-    requests: Lane,
-    responses: Lane,
+    speaks: Speaks,
+}
+
+/// What is spoken on a connection.
+enum Speaks {
+    Http1 { requests: Lane, responses: Lane },
+    Http2(Box<http2::Connection>),
 }
 
 /// One direction.
@@ -130,18 +139,18 @@ impl Redactor {
                 return vec![0; segment.bytes.len()];
             }
         }
-        let new = || Connection {
-            generation,
-            requests: Lane::new(Opening::Request, Decoder::requests(), event.midway, words),
-            responses: Lane::new(Opening::Response, Decoder::responses(), event.midway, words),
-        };
+        let new = || Connection { generation, speaks: Speaks::http1(event.midway, words) };
         let connection = self.connections.entry(key).or_insert_with(new);
-        match segment.direction {
-            Direction::Read => {
-                let responses = &mut connection.responses.decoder;
-                connection.requests.segment(segment, &mut |method| responses.expect(method))
+        if connection.speaks.is_silent() && segment.offset == 0 && speaks_http2(&segment.bytes) {
+            connection.speaks = Speaks::Http2(Box::new(http2::Connection::new(event.midway)));
+        }
+        match (&mut connection.speaks, segment.direction) {
+            (Speaks::Http1 { requests, responses }, Direction::Read) => {
+                let responses = &mut responses.decoder;
+                requests.segment(segment, &mut |method| responses.expect(method))
             }
-            Direction::Write => connection.responses.segment(segment, &mut |_| {}),
+            (Speaks::Http1 { responses, .. }, Direction::Write) => responses.segment(segment, &mut |_| {}),
+            (Speaks::Http2(http2), _) => http2.segment(segment),
         }
     }
 
@@ -157,6 +166,26 @@ impl Redactor {
         }
         socket.segment(segment, more)
     }
+}
+
+impl Speaks {
+    fn http1(midway: bool, words: &'static Vocabulary) -> Speaks {
+        Speaks::Http1 {
+            requests: Lane::new(Opening::Request, Decoder::requests(), midway, words),
+            responses: Lane::new(Opening::Response, Decoder::responses(), midway, words),
+        }
+    }
+
+    /// Whether nothing was said yet in the protocol that it is taken to speak.
+    fn is_silent(&self) -> bool {
+        let Speaks::Http1 { requests, responses } = self else { return false };
+        [requests, responses].iter().all(|lane| matches!(lane.decoder.place(), Place::Start | Place::Nowhere))
+    }
+}
+
+/// Whether a call begins as HTTP/2 does: with its preface, a server's settings, or frames.
+fn speaks_http2(bytes: &[u8]) -> bool {
+    sniff(bytes) == Some(Opening::Http2) || is_greeting(bytes) || is_plausible(bytes)
 }
 
 impl Lane {

@@ -3,6 +3,7 @@
 //! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
 
 mod comfyui;
+mod triton;
 mod vllm;
 
 use anyhow::Result;
@@ -30,6 +31,7 @@ impl Wanted {
 fn main() -> Result<()> {
     let wanted = Wanted(std::env::args().skip(1).collect());
     vllm::record(&wanted)?;
+    triton::record(&wanted)?;
     comfyui::record(&wanted)
 }
 
@@ -47,6 +49,9 @@ fn take<T>(
     let seen = act()?;
     thread::sleep(SENT);
     recorder.stop()?;
+    if let Some(process) = process {
+        Recorder::only(&path, process)?;
+    }
     Ok((seen, replay::records(&path)?))
 }
 

@@ -12,13 +12,14 @@ use std::process::{Command, Stdio};
 
 mod certificate;
 mod comfyui;
+mod triton;
 mod vllm;
 
 /// Something to install: its name, whether it is there, and how it is made.
 type Part = (&'static str, fn(&Engines) -> bool, fn(&Engines) -> Result<()>);
 
 /// In the order of their making.
-const PARTS: [&[Part]; 3] = [vllm::PARTS, comfyui::PARTS, certificate::PARTS];
+const PARTS: [&[Part]; 4] = [vllm::PARTS, triton::PARTS, comfyui::PARTS, certificate::PARTS];
 
 /// Where the engines are.
 pub fn folder() -> PathBuf {

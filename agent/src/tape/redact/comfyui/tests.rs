@@ -95,6 +95,7 @@ fn inputs(agree: &str, most: usize) -> Vec<Input> {
         engine: "comfyui".into(),
         service: "comfyui:8188".into(),
         root: SERVER,
+        inside: None,
         role: Role::Frontend,
         model: String::new(),
     })];
@@ -114,7 +115,7 @@ fn inputs(agree: &str, most: usize) -> Vec<Input> {
             };
             let kind = EventKind::Data(segment);
             let time = Nanos(time * 10_000_000);
-            inputs.push(Input::Kernel(Event { time, conn, hook: Hook::Write, midway: id == 2, kind }));
+            inputs.push(Input::Kernel(Event { time, conn, hook: Hook::Write, thread: 0, midway: id == 2, kind }));
         }
         *position += bytes.len() as u64;
     }

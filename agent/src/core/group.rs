@@ -145,6 +145,9 @@ impl Group {
 
     pub fn started(&mut self, time: Nanos, tgid: Tgid, role: Role, model: &str) {
         self.processes.insert(tgid, Member { role, since: time });
+        if let Some(jobs) = &mut self.jobs {
+            jobs.attached(time);
+        }
         if self.model.is_empty() {
             model.clone_into(&mut self.model);
         }
@@ -235,7 +238,14 @@ impl Group {
         }
     }
 
-    /// Of what is said of jobs something was lost.
+    /// Lines that its processes wrote were lost.
+    pub fn missed_lines(&mut self) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.missed_lines();
+        }
+    }
+
+    /// Messages to clients that watch jobs were lost.
     pub fn unheard(&mut self) {
         if let Some(jobs) = &mut self.jobs {
             jobs.unheard();

@@ -4,6 +4,7 @@
 mod queue;
 #[cfg(test)]
 mod tests;
+mod unnamed;
 
 use super::Output;
 use crate::engine::job::{News, Reader, Said, Told};
@@ -60,6 +61,11 @@ impl Jobs {
         Jobs { queue: Queue::new(origin.clone()), origin, reader }
     }
 
+    /// The server is looked at from here on.
+    pub fn attached(&mut self, time: Nanos) {
+        self.queue.attached(time);
+    }
+
     /// The jobs as they stand, once anything was said of them.
     pub fn busy(&self) -> Option<Busy> {
         let (active, waiting) = self.queue.standing()?;
@@ -96,7 +102,12 @@ impl Jobs {
         out.extend(issues.into_iter().map(Output::Issue));
     }
 
-    /// Messages or lines were lost.
+    /// Lines were lost.
+    pub fn missed_lines(&mut self) {
+        self.queue.missed_lines();
+    }
+
+    /// Messages were lost.
     pub fn unheard(&mut self) {
         self.queue.unheard();
     }

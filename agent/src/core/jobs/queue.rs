@@ -24,8 +24,9 @@ use crate::request::{Origin, Quality};
 const MAX_JOBS: usize = 4096;
 /// A job that is over is held so long for what is said of it later.
 const HELD: u64 = 5_000_000_000;
-/// A worker that did nothing for so long had nothing to do: between two jobs it only collects garbage.
-const IDLE: u64 = 2_000_000_000;
+/// A worker that did nothing for so long had nothing to do: between two jobs it only collects garbage, for three seconds on
+/// a busy machine.
+const IDLE: u64 = 10_000_000_000;
 
 /// The jobs.
 pub(super) struct Queue {

@@ -475,10 +475,10 @@ fn the_worker_was_idle_so_there_are_no_others() {
         " success quality=joined_midway by=log took=250 steps=0",
         " success quality=joined_midway by=log took=190 steps=0",
     ]);
-    scene.submit(6_000, "c", 9.0);
-    scene.worked(6_050, 50);
-    scene.submit(6_060, "d", 10.0);
-    scene.worked(6_100, 40);
+    scene.submit(11_000, "c", 9.0);
+    scene.worked(11_050, 50);
+    scene.submit(11_060, "d", 10.0);
+    scene.worked(11_100, 40);
     scene.tick(20_000);
     scene.check(&[
         "c success by=log queue=1 took=50 steps=0 images=1",
@@ -522,8 +522,8 @@ fn lines_that_are_lost() {
     scene.queue.missed_lines();
     scene.worked(300, 100);
     scene.tick(5_400);
-    scene.submit(6_000, "c", 2.0);
-    scene.worked(6_050, 50);
+    scene.submit(11_000, "c", 2.0);
+    scene.worked(11_050, 50);
     scene.tick(20_000);
     scene.check(&[
         " success quality=joined_midway by=log took=100 steps=0",

@@ -145,9 +145,6 @@ impl Group {
 
     pub fn started(&mut self, time: Nanos, tgid: Tgid, role: Role, model: &str) {
         self.processes.insert(tgid, Member { role, since: time });
-        if let Some(jobs) = &mut self.jobs {
-            jobs.attached(time);
-        }
         if self.model.is_empty() {
             model.clone_into(&mut self.model);
         }

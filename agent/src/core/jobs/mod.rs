@@ -61,11 +61,6 @@ impl Jobs {
         Jobs { queue: Queue::new(origin.clone()), origin, reader }
     }
 
-    /// The server is looked at from here on.
-    pub fn attached(&mut self, time: Nanos) {
-        self.queue.attached(time);
-    }
-
     /// The jobs as they stand, once anything was said of them.
     pub fn busy(&self) -> Option<Busy> {
         let (active, waiting) = self.queue.standing()?;
@@ -97,6 +92,7 @@ impl Jobs {
     /// The server's process wrote a line.
     pub fn line(&mut self, at: Nanos, line: &[u8], out: &mut Vec<Output>) {
         let Jobs { reader, queue, .. } = self;
+        queue.heard(at);
         let mut issues = Vec::new();
         reader.line(line, &mut issues, &mut |report| queue.report(at, report, out));
         out.extend(issues.into_iter().map(Output::Issue));

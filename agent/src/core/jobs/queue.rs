@@ -24,8 +24,9 @@ use crate::request::{Origin, Quality};
 const MAX_JOBS: usize = 4096;
 /// A job that is over is held so long for what is said of it later.
 const HELD: u64 = 5_000_000_000;
-/// A worker that did nothing for so long had nothing to do: between two jobs it only collects garbage.
-const IDLE: u64 = 2_000_000_000;
+/// A worker that did nothing for so long had nothing to do: between two jobs it only collects garbage, for three seconds on
+/// a busy machine.
+const IDLE: u64 = 10_000_000_000;
 
 /// The jobs.
 pub(super) struct Queue {
@@ -93,11 +94,6 @@ impl Queue {
             empty: None,
             state: State::Unknown,
         }
-    }
-
-    /// The server is looked at from here on: what it has to do is not known.
-    pub fn attached(&mut self, time: Nanos) {
-        self.begin_doubt(time);
     }
 
     /// How many jobs are worked on, and how many wait.
@@ -183,8 +179,10 @@ impl Queue {
             self.working = Some(job);
             return;
         }
-        // Where it seemed to wait, its line was taken for another one's.
-        end(job, at, out);
+        // Where it seemed to wait, its line was taken for another one's, or counted without a name.
+        if was_working || !self.unnamed.stands_for_one() {
+            end(job, at, out);
+        }
         if was_working {
             self.free = at;
             self.run = Run::default();
@@ -207,7 +205,6 @@ impl Queue {
 
     /// Time passed.
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        self.begin_doubt(now);
         for line in self.unnamed.due(Nanos(now.0.saturating_sub(HELD))) {
             self.end_unnamed(line, out);
         }
@@ -247,7 +244,6 @@ impl Queue {
     /// A message or a line said something.
     pub fn report(&mut self, at: Nanos, report: Report<'_>, out: &mut Vec<Output>) {
         self.state = State::Known;
-        self.begin_doubt(at);
         let mut issues = Vec::new();
         match report {
             Report::Queue { remaining } => {
@@ -328,16 +324,19 @@ impl Queue {
         }
     }
 
-    /// From here on it counts how long the worker does nothing.
-    fn begin_doubt(&mut self, now: Nanos) {
+    /// A line was written, whatever it says: lines are read, so from here on it counts how long the worker does nothing.
+    pub fn heard(&mut self, at: Nanos) {
         if let Others::Unknown { since } = &mut self.others {
-            since.get_or_insert(now);
+            since.get_or_insert(at);
         }
     }
 
     /// At `time` there was no job with a lower number any more, known or not: those that are known are over, or were taken
     /// out, unseen.
     fn settle(&mut self, time: Nanos, number: f64, out: &mut Vec<Output>) {
+        for line in self.unnamed.due(time) {
+            self.end_unnamed(line, out);
+        }
         let is_over = |job: &mut Job| job.is_older(time) && job.number() < number;
         let working = self.working.take_if(|job| !job.has_started() && is_over(job));
         let over: Vec<Job> = working.into_iter().chain(self.waiting.extract_if(.., is_over)).collect();

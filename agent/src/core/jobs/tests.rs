@@ -35,6 +35,7 @@ impl Scene {
     }
 
     fn say(&mut self, ms: u64, report: Report<'_>) {
+        self.queue.heard(Nanos(ms * MS));
         self.queue.report(Nanos(ms * MS), report, &mut self.out);
     }
 
@@ -463,7 +464,7 @@ fn lines_about_jobs_that_nobody_asked_for_are_not_taken_for_this_one() {
 #[test]
 fn the_worker_was_idle_so_there_are_no_others() {
     let mut scene = Scene::new();
-    scene.queue.attached(Nanos(100 * MS));
+    scene.queue.heard(Nanos(100 * MS));
     // Jobs from before the agent are under way; whether `a` and `b` are among what ends, nobody knows.
     scene.submit(110, "a", 7.0);
     scene.worked(400, 250);
@@ -474,10 +475,10 @@ fn the_worker_was_idle_so_there_are_no_others() {
         " success quality=joined_midway by=log took=250 steps=0",
         " success quality=joined_midway by=log took=190 steps=0",
     ]);
-    scene.submit(6_000, "c", 9.0);
-    scene.worked(6_050, 50);
-    scene.submit(6_060, "d", 10.0);
-    scene.worked(6_100, 40);
+    scene.submit(11_000, "c", 9.0);
+    scene.worked(11_050, 50);
+    scene.submit(11_060, "d", 10.0);
+    scene.worked(11_100, 40);
     scene.tick(20_000);
     scene.check(&[
         "c success by=log queue=1 took=50 steps=0 images=1",
@@ -489,7 +490,7 @@ fn the_worker_was_idle_so_there_are_no_others() {
 #[test]
 fn an_answer_names_a_job_among_others() {
     let mut scene = Scene::new();
-    scene.queue.attached(Nanos(100 * MS));
+    scene.queue.heard(Nanos(100 * MS));
     scene.submit(110, "a", 7.0);
     scene.submit(111, "b", 8.0);
     scene.worked(300, 180);
@@ -507,8 +508,8 @@ fn an_answer_names_a_job_among_others() {
     scene.tick(9_000);
     scene.check(&[
         "a success by=log queue=191 took=98 steps=0 images=0",
-        "b success by=log queue=600 took=190 steps=0 images=0",
         " success quality=joined_midway by=log took=180 steps=0",
+        "b success by=log queue=600 took=190 steps=0 images=0",
         " success quality=joined_midway by=log took=300 steps=0",
     ]);
 }
@@ -521,8 +522,8 @@ fn lines_that_are_lost() {
     scene.queue.missed_lines();
     scene.worked(300, 100);
     scene.tick(5_400);
-    scene.submit(6_000, "c", 2.0);
-    scene.worked(6_050, 50);
+    scene.submit(11_000, "c", 2.0);
+    scene.worked(11_050, 50);
     scene.tick(20_000);
     scene.check(&[
         " success quality=joined_midway by=log took=100 steps=0",

@@ -75,6 +75,7 @@ impl Pipeline {
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
         self.metrics.pending(view.pending);
+        self.metrics.busy(&view.jobs);
         self.flush();
         view.connections
     }
@@ -102,14 +103,19 @@ impl Pipeline {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
                     self.metrics.record(&record);
-                    self.log_request(|| record.to_json());
+                    self.log(|| record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
+                Output::Job(record) => {
+                    self.metrics.job(&record);
+                    self.log(|| record.to_json());
+                }
+                Output::Replied(reply) => self.metrics.replied(&reply),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
                     self.metrics.inference(&inference);
-                    self.log_request(|| inference.to_json());
+                    self.log(|| inference.to_json());
                 }
                 Output::Executed(executed) => self.metrics.executed(&executed),
                 Output::Issue(issue) => self.issue(issue),
@@ -117,7 +123,8 @@ impl Pipeline {
         }
     }
 
-    fn log_request(&mut self, line: impl FnOnce() -> serde_json::Value) {
+    /// Writes the line of a finished request, inference or job.
+    fn log(&mut self, line: impl FnOnce() -> serde_json::Value) {
         if let Some(records) = &mut self.records
             && let Err(error) = writeln!(records, "{}", line())
         {

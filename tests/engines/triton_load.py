@@ -8,10 +8,10 @@ gRPC that is left after its second response), leave (the same over HTTP: the con
 """
 
 import argparse
-import http.client
 import itertools
 import json
 import queue
+import socket
 import threading
 import time
 
@@ -123,31 +123,56 @@ def tensor_of(triton, values, name="INPUT0"):
 
 
 def generate_client(arguments, leave_after=None):
-    """The `generate` extension, over one connection for as long as it lasts."""
+    """The `generate` extension. On a bare socket: the clock is read right before the one send and right behind each receive."""
     kept = []
+
+    def connected():
+        connection = socket.create_connection((arguments.host, arguments.http_port), timeout=60)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def ask(identity, record):
         streams = arguments.mode != "generate"
-        connection = kept.pop() if kept else http.client.HTTPConnection(arguments.host, arguments.http_port, timeout=60)
-        body = {"id": identity, "PROMPT": "prompt", "N": arguments.responses}
+        connection = kept.pop() if kept else connected()
+        body = json.dumps({"id": identity, "PROMPT": "prompt", "N": arguments.responses})
         path = f"/v2/models/{arguments.model}/{'generate_stream' if streams else 'generate'}"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        request = (head + body).encode()
+        received = []
         record["sent"] = now()
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {answer.read().decode()}")
-        while line := answer.readline():
-            # A failure comes inside a stream whose status was 200.
-            if line.startswith(b'data: {"error"'):
-                raise RuntimeError(line.decode())
-            if line.startswith(b"data: ") or not streams and line.strip():
-                record["responses"].append(now())
-            if len(record["responses"]) == leave_after:
+        connection.sendall(request)
+        answer = b""
+        while not answer_is_whole(answer):
+            piece = connection.recv(65536)
+            received.append((now(), piece))
+            if not piece:
+                raise ConnectionError("the server has closed the connection")
+            answer += piece
+            if leave_after and answer.count(b"data: ") >= leave_after:
                 connection.close()
-                raise Closed
+                break
+        for at, piece in received:
+            record["responses"] += [at] * (piece.count(b"data: {") if streams else piece.count(b'"model_name"'))
+        # A failure comes inside a stream whose status was 200.
+        if not answer.startswith(b"HTTP/1.1 200") or b'data: {"error"' in answer:
+            record["responses"] = []
+            raise RuntimeError(answer.partition(b"\r\n\r\n")[2].decode(errors="replace"))
+        if leave_after:
+            raise Closed
         kept.append(connection)
 
     return ask
+
+
+def answer_is_whole(answer):
+    head, found, body = answer.partition(b"\r\n\r\n")
+    if not found:
+        return False
+    head = head.lower()
+    if b"transfer-encoding: chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
+    _, _, length = head.partition(b"content-length: ")
+    return len(body) >= int(length.split(b"\r\n")[0])
 
 
 CLIENTS = {

@@ -139,7 +139,7 @@ def models():
     batching = "dynamic_batching { max_queue_delay_microseconds: 500 }\n"
     yield "echo", configuration("echo", "max_batch_size: 8\n" + TENSORS + ONE_INSTANCE + batching), ECHO
     # No batching and no waiting: as many requests as one instance can.
-    yield "plain", configuration("plain", "max_batch_size: 0\n" + TENSORS + ONE_INSTANCE), ECHO
+    yield "plain", configuration("plain", "max_batch_size: 0\n" + TENSORS.replace("-1", "-1, -1") + ONE_INSTANCE), ECHO
     yield "fail", configuration("fail", "max_batch_size: 8\n" + TENSORS + ONE_INSTANCE + batching), FAIL
     yield "stream", configuration("stream", "max_batch_size: 0\n" + STREAMED + ONE_INSTANCE), STREAM.replace("GAP", "0.01")
     yield "slow", configuration("slow", "max_batch_size: 0\n" + STREAMED + ONE_INSTANCE), STREAM.replace("GAP", "0.1")

@@ -1,14 +1,12 @@
 //! One and the same HTTP request over and over, as fast as the server answers or at a rate: for counts under load. It looks
-//! at nothing of an answer but its status and its length.
+//! at nothing of an answer but its status.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use crate::exchange::Exchanges;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is asked, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,13 +47,7 @@ impl Flood {
     }
 
     fn client(&self, began: Instant, turn: &AtomicU64) -> io::Result<Answered> {
-        let stream = TcpStream::connect(self.server)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let Flood { path, body, .. } = self;
-        let head = "Host: x\r\nContent-Type: application/json";
-        let request = format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let mut reader = BufReader::new(stream);
+        let mut exchanges = Exchanges::with(self.server)?;
         let mut answered = Answered::default();
         loop {
             let mine = turn.fetch_add(1, Ordering::Relaxed);
@@ -64,8 +56,7 @@ impl Flood {
             if began.elapsed() >= self.time {
                 return Ok(answered);
             }
-            reader.get_mut().write_all(request.as_bytes())?;
-            match status(&mut reader)? {
+            match exchanges.post(&self.path, &self.body)?.0 {
                 200 => answered.ok += 1,
                 _ => answered.refused += 1,
             }
@@ -77,21 +68,4 @@ impl std::iter::Sum for Answered {
     fn sum<I: Iterator<Item = Answered>>(all: I) -> Answered {
         all.fold(Answered::default(), |sum, one| Answered { ok: sum.ok + one.ok, refused: sum.refused + one.refused })
     }
-}
-
-/// Reads one answer that says its length.
-fn status(reader: &mut BufReader<TcpStream>) -> io::Result<u16> {
-    let (mut status, mut length) = (None, 0);
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 2 {
-        let number = |text: &str| text.trim().parse::<u64>().ok();
-        if let Some((name, value)) = line.split_once(':') {
-            length = if name.eq_ignore_ascii_case("content-length") { number(value).unwrap_or(0) } else { length };
-        } else {
-            status = line.split(' ').nth(1).and_then(number);
-        }
-        line.clear();
-    }
-    io::copy(&mut reader.take(length), &mut io::sink())?;
-    status.and_then(|status| u16::try_from(status).ok()).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

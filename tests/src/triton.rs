@@ -2,8 +2,8 @@
 //!
 //! It installs nothing: `cargo xtask setup --engines` does. Its clients are those of tests/engines/triton_load.py.
 
+use crate::exchange::post;
 use crate::process_group::ProcessGroup;
-use crate::unusual;
 use crate::vllm::{Transport, engines};
 use anyhow::{Context, Result, bail, ensure};
 use inferscope::crosscheck::page;
@@ -110,18 +110,17 @@ impl TritonServer {
 
     /// Loads a model and waits until it is ready.
     pub fn load(&self, model: &str) -> Result<()> {
-        let (code, answer) = unusual::ask(self.http, &format!("/v2/repository/models/{model}/load"), "{}");
+        let (code, answer) = post(self.http, &format!("/v2/repository/models/{model}/load"), "{}")?;
         ensure!(code == 200, "{model} cannot be loaded: {answer}");
         Ok(())
     }
 
     /// Unloads a model and waits until it is gone.
     pub fn unload(&self, model: &str) -> Result<()> {
-        let (code, answer) = unusual::ask(self.http, &format!("/v2/repository/models/{model}/unload"), "{}");
+        let (code, answer) = post(self.http, &format!("/v2/repository/models/{model}/unload"), "{}")?;
         ensure!(code == 200, "{model} cannot be unloaded: {answer}");
-        let ready =
-            || unusual::ask(self.http, "/v2/repository/index", r#"{"ready":true}"#).1.contains(&format!("\"{model}\""));
-        while ready() {
+        let name = format!("\"{model}\"");
+        while post(self.http, "/v2/repository/index", r#"{"ready":true}"#)?.1.contains(&name) {
             thread::sleep(POLL);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! `inferscope run`: the daemon.
 
+use super::gpus::Gpus;
 use super::{failed, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
@@ -54,6 +55,7 @@ struct Daemon<'a> {
     live: Live,
     pipeline: Pipeline,
     metrics: Arc<Metrics>,
+    gpus: Gpus,
     exposed: Arc<Exposed>,
     started: Instant,
     refreshed: Option<Instant>,
@@ -94,10 +96,12 @@ impl Daemon<'_> {
         }));
         let live = Live::start(&config)?;
         let _watch = if config.cross_check { Some(Watch::start(&config, address, metrics.clone())?) } else { None };
+        let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
-        let mut daemon = Daemon { arguments, config, log, live, pipeline, metrics, exposed, started, refreshed: None };
+        let mut daemon =
+            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, started, refreshed: None };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -149,6 +153,7 @@ impl Daemon<'_> {
             processes: known.iter().map(|server| server.process.clone()).collect(),
             hooks: known.into_iter().flat_map(|server| server.hooks).collect(),
             losses: status::Loss::of(&counts),
+            gpu: self.gpus.status(),
         };
         self.metrics.processes(&status.processes);
         self.exposed.set_status(status);

@@ -13,8 +13,8 @@
 use super::asks::{Asks, Sight};
 use super::connection::Fate;
 use super::opening::Start;
-use super::transaction::Transaction;
-use super::{Output, Server, Volume, record};
+use super::transaction::{Ended, Transaction};
+use super::{Output, Server, Volume};
 use crate::event::{ConnKey, Direction, Nanos, Segment};
 use crate::issue::Issue;
 use crate::request::{Ending, Protocol, Quality};
@@ -285,7 +285,10 @@ fn ended(call: Call, time: Nanos, ending: Ending) -> Option<Output> {
     if call.transaction.is_many() {
         return None;
     }
-    call.transaction.end(time, ending, &mut Vec::new()).map(record)
+    match call.transaction.end(time, ending, &mut Vec::new())? {
+        Ended::Inference(record) => Some(Output::Record(record)),
+        Ended::Jobs(_) => None,
+    }
 }
 
 fn begun(item: &grpc::Item<'_>) -> u32 {

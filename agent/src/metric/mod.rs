@@ -4,10 +4,12 @@
 //! it, and ends when the server that it describes has ended.
 
 pub mod catalog;
+mod comfyui;
 mod crosscheck;
 mod family;
+mod gpu;
 mod label;
-mod model;
+mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]

@@ -135,7 +135,7 @@ pub(super) fn generation(families: &Generations<'_>, server: Server, inference: 
     families.requests.with(&outcome, |requests| {
         requests.inc();
     });
-    observe(families.duration, &call, inference.duration());
+    observe(families.duration, &call, inference.generation());
     observe(families.first_token, &call, inference.first_output());
     if inference.quality == Quality::Complete && !inference.gaps.is_empty() {
         families.inter_token.with(&sourced, |gaps| inference.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));

@@ -167,11 +167,22 @@ impl Inference {
         self.execution.filter(|_| self.complete())
     }
 
-    /// Nanoseconds from the request to the first response of a series.
+    /// Nanoseconds from the request to the first response of a series: from its client's first byte, where that was seen.
     #[must_use]
     pub fn first_output(&self) -> Option<u64> {
         let first = self.first_response.filter(|_| self.complete() && self.answer == Answer::Streamed)?;
-        Some(first.since(self.arrival))
+        Some(first.since(self.began()))
+    }
+
+    /// Nanoseconds from the request to the end: from its client's first byte, where that was seen.
+    #[must_use]
+    pub fn generation(&self) -> Option<u64> {
+        self.complete().then(|| self.end.since(self.began()))
+    }
+
+    fn began(&self) -> Nanos {
+        let by = self.asked.as_ref().and_then(|asked| asked.by.as_ref());
+        by.map_or(self.arrival, |by| by.arrival)
     }
 
     /// Whether it counts as a request to a language model here: its model sends as many responses as it likes, and nobody else

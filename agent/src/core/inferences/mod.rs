@@ -11,7 +11,7 @@ mod instances;
 mod state;
 
 use self::held::Held;
-use self::state::{State, cut};
+use self::state::State;
 use super::Output;
 use super::asks::Asks;
 use crate::engine::inference::Calls;
@@ -84,14 +84,15 @@ impl Inferences {
         let stuck: Vec<_> = self.state.under_way.iter().filter(|(_, held)| stuck(held)).map(|(id, _)| *id).collect();
         for id in stuck {
             if let Some(held) = self.state.under_way.remove(&id) {
-                out.push(cut(held, now));
+                out.push(self.state.cut(held, now));
             }
         }
     }
 
     /// What is under way will not be seen to end.
     pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
-        out.extend(std::mem::take(&mut self.state.under_way).into_values().map(|held| cut(held, time)));
+        let under_way = std::mem::take(&mut self.state.under_way);
+        out.extend(under_way.into_values().map(|held| self.state.cut(held, time)));
     }
 
     /// Of each model that was seen to execute, how many requests wait for it.

@@ -84,8 +84,9 @@ impl State {
                 self.settle(request, out);
             }
             Act::Ended => {
-                let quality = Quality::JoinedMidway;
-                out.push(ended(Inference { quality, ..Inference::new(self.origin.clone(), 0, time) }));
+                let inference = Inference::new(self.origin.clone(), 0, time);
+                let inference = Inference { quality: Quality::JoinedMidway, ..inference };
+                out.push(self.ended(Held::new(inference)));
             }
             Act::Computed { request, instance, outcome, stamps } => {
                 self.computed(time, request, instance, outcome, stamps, out);
@@ -119,7 +120,7 @@ impl State {
             && let Some((_, oldest)) = self.under_way.pop_first()
         {
             out.push(Output::Issue(Issue::InferencesOverBound));
-            out.push(cut(oldest, time));
+            out.push(self.cut(oldest, time));
         }
         let mut inference = Inference::new(self.origin.clone(), thread, time);
         inference.version = version;
@@ -229,14 +230,14 @@ impl State {
             _ => Some(Status::Unknown),
         };
         let Some(mut held) = self.under_way.remove(&request) else { return };
-        match status {
-            None => return self.end(held, out),
-            Some(Status::Unknown) if held.inference.executed.is_some() => held.inference.quality = Quality::Gap,
-            Some(_) => {}
+        let Some(status) = status else { return self.end(held, out) };
+        let inference = &mut held.inference;
+        if status == Status::Unknown && inference.executed.is_some() {
+            inference.quality = inference.quality.max(Quality::Gap);
         }
-        let fault = held.refused.or(held.inference.fault);
-        let status = status.unwrap_or(Status::Unknown);
-        out.push(ended(Inference { status, fault, end: time, ..held.inference }));
+        inference.fault = held.refused.or(inference.fault);
+        (inference.status, inference.end) = (status, time);
+        out.push(self.ended(held));
     }
 
     /// How a request ended that no instance executed. Of an ensemble its steps tell, where they can only mean one.
@@ -264,30 +265,43 @@ impl State {
         }
     }
 
-    fn end(&mut self, held: Held, out: &mut Vec<Output>) {
-        let Held { mut inference, sent, last, report, .. } = held;
+    fn end(&mut self, mut held: Held, out: &mut Vec<Output>) {
         // A model that answers as a whole sends exactly one.
-        let many = sent != 1;
-        self.learn(&inference.model, out, |model| {
+        let many = held.sent != 1;
+        let late = matches!(held.report, Report::Late(_));
+        self.learn(&held.inference.model, out, |model| {
             model.decoupled |= many;
-            model.waits |= matches!(report, Report::Late(_));
+            model.waits |= late;
         });
-        let decoupled = many || self.models.get(&inference.model).is_some_and(|model| model.decoupled);
-        inference.answer = match (decoupled, last) {
-            (false, _) => Answer::Whole,
-            (true, Last::Sent) if !many => Answer::WholeOfDecoupled,
-            (true, _) => Answer::Streamed,
-        };
-        let failed = matches!(report, Report::Early(Outcome::Failure) | Report::Late(Outcome::Failure));
-        inference.status = match inference.fault {
-            _ if inference.cancelled.is_some() => Status::Cancelled,
+        let failed = matches!(held.report, Report::Early(Outcome::Failure) | Report::Late(Outcome::Failure));
+        held.inference.status = match held.inference.fault {
+            _ if held.inference.cancelled.is_some() => Status::Cancelled,
             Some(Fault::Cancelled) => Status::Cancelled,
             Some(_) => Status::Error,
             None if failed => Status::Error,
             None => Status::Ok,
         };
+        out.push(self.ended(held));
+    }
+
+    /// Its end was not seen.
+    pub fn cut(&self, mut held: Held, time: Nanos) -> Output {
+        let inference = &mut held.inference;
+        inference.quality = inference.quality.max(Quality::Truncated);
+        (inference.status, inference.end) = (Status::Unknown, time);
+        self.ended(held)
+    }
+
+    fn ended(&self, held: Held) -> Output {
+        let Held { mut inference, sent, last, .. } = held;
+        let decoupled = sent > 1 || self.models.get(&inference.model).is_some_and(|model| model.decoupled);
+        inference.answer = match (decoupled, sent, last) {
+            (false, ..) => Answer::Whole,
+            (true, 1, Last::Sent) | (true, 0, Last::Awaited) => Answer::WholeOfDecoupled,
+            (true, ..) => Answer::Streamed,
+        };
         inference.tapped = self.tapped;
-        out.push(ended(inference));
+        Output::Inference(Box::new(inference))
     }
 
     fn learn(&mut self, model: &str, out: &mut Vec<Output>, change: impl FnOnce(&mut Model)) {
@@ -306,14 +320,4 @@ impl State {
     fn work(&self, model: String, instance: u32, work: Work) -> Output {
         Output::Executed(Box::new(Executed { origin: self.origin.clone(), model, instance, work }))
     }
-}
-
-/// Its end was not seen.
-pub(super) fn cut(held: Held, time: Nanos) -> Output {
-    let quality = held.inference.quality.max(Quality::Truncated);
-    ended(Inference { quality, status: Status::Unknown, end: time, ..held.inference })
-}
-
-fn ended(inference: Inference) -> Output {
-    Output::Inference(Box::new(inference))
 }

@@ -96,7 +96,7 @@ impl Calls {
                 let Request { id: request, factory, .. } = *self.request(word(0)?, issues);
                 room(self.responses.insert(object, Response { request, factory }), issues);
             }
-            Hook::TritonResponseSend => self.responded(object, word(0)?, word(1)?, word(2), say),
+            Hook::TritonResponseSend => self.responded(object, [word(0)?, word(1)?], word(2), issues, say),
             Hook::TritonFactorySendFlags if word(0)? & FINAL != 0 => match self.factories.remove(object) {
                 Some(request) => say(Act::Finished { request }),
                 None => say(Act::Ended),
@@ -161,13 +161,21 @@ impl Calls {
         say(Act::Executing { instance: InstanceId(object), batch, requests: &requests });
     }
 
-    fn responded(&mut self, object: u64, flags: u64, error: u64, factory: Option<u64>, say: Say<'_>) {
+    fn responded(
+        &mut self,
+        object: u64,
+        [flags, error]: [u64; 2],
+        factory: Option<u64>,
+        issues: &mut Vec<Issue>,
+        say: Say<'_>,
+    ) {
         let made = self.responses.remove(object).or_else(|| {
             let request = *self.factories.get(factory?)?;
             Some(Response { request, factory })
         });
         let last = flags & FINAL != 0;
         let Some(Response { request, factory }) = made else {
+            issues.push(Issue::ResponseUnattributed);
             if last {
                 say(Act::Ended);
             }

@@ -104,6 +104,19 @@ fn the_client_leaves() {
 }
 
 #[test]
+fn what_a_language_model_never_saw() {
+    check(
+        &format!("{STREAM}\n4000 new r1 stream -1\n4001 infer r1\n4002 refused r1 4\n4005 delete r1"),
+        &[
+            "stream/0 executes 1",
+            "ok stream answer=streamed at=1000 batch=1 instance=0 queue=41 compute=2+4+2 first=1000 responses=3 \
+             gaps=500,800 end=2400 llm=yes",
+            "rejected stream fault=unavailable answer=whole at=4000 end=5 llm=yes",
+        ],
+    );
+}
+
+#[test]
 fn what_was_under_way_before() {
     check(
         "100 infer r1
@@ -122,9 +135,13 @@ fn what_was_under_way_before() {
             // A request of the batch had to name the model.
             "execution_unattributed",
             "ok  quality=joined_midway at=100 responses=1 end=13",
+            "response_unattributed",
+            "response_unattributed",
             "unknown  quality=joined_midway at=122 end=0",
+            "response_unattributed",
             "unknown  quality=joined_midway at=130 end=0",
             "unknown  quality=joined_midway at=140 end=0",
+            "response_unattributed",
         ],
     );
 }

@@ -20,7 +20,7 @@ fn nvidias_library_without_a_driver_says_so() {
     let library = nvml_folder().join("debian").join(LIBRARY);
     assert!(library.is_file(), "run `cargo xtask setup --gpu`");
     let place = Place::new(library.to_str().unwrap());
-    let why = Library::open(&place).err().expect("there is no driver on this machine");
+    let why = Library::open(&place).expect_err("there is no driver on this machine");
     assert_eq!(why, "NVIDIA's library is there, its kernel driver is not loaded");
     // It can be closed and opened again and again.
     assert_eq!(Library::open(&place).err(), Some(why));

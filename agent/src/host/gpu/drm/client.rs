@@ -19,11 +19,14 @@ const ENGINES: [&str; 5] = ["gfx", "compute", "render", "rcs", "ccs"];
 pub(super) struct Clients {
     proc: PathBuf,
     descriptors: Vec<(Tgid, PathBuf)>,
-    before: Option<(Nanos, BTreeMap<Id, BTreeMap<String, u64>>)>,
+    before: Option<(Nanos, Worked)>,
 }
 
 /// A client of a device. A descriptor that was handed on, or inherited, is the same client.
 type Id = (String, u64);
+
+/// Nanoseconds that each engine had worked for each client.
+type Worked = BTreeMap<Id, BTreeMap<String, u64>>;
 
 /// A process on a card.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl Clients {
 
     /// What the processes use now, in the order of their ids.
     pub fn read(&mut self, now: Nanos) -> Vec<Found> {
-        let mut seen: BTreeMap<Id, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut seen = Worked::new();
         let mut of_process: BTreeMap<(Tgid, String), Vec<Client>> = BTreeMap::new();
         for (tgid, path) in &self.descriptors {
             let Some(client) = fs::read_to_string(path).ok().and_then(|text| parse(&text)) else { continue };
@@ -96,7 +99,7 @@ fn memory(clients: &[Client]) -> Reading<u64> {
     if known.is_empty() { Err(Absence::Unsupported) } else { Ok(known.into_iter().fold(0, u64::saturating_add)) }
 }
 
-fn busy(clients: &[Client], before: Option<&(Nanos, BTreeMap<Id, BTreeMap<String, u64>>)>, now: Nanos) -> Reading<f64> {
+fn busy(clients: &[Client], before: Option<&(Nanos, Worked)>, now: Nanos) -> Reading<f64> {
     if clients.iter().all(|client| client.engines.is_empty()) {
         return Err(Absence::Unsupported);
     }

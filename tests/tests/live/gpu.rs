@@ -73,7 +73,9 @@ fn requests_memory_and_energy_have_the_same_labels() {
     assert_eq!(metrics.sum("gpu_xid_errors_total", &[]), Some(1.0));
     let state = &agent.status()["gpu"];
     assert_eq!((&state["sources"][0]["state"], &state["devices"][0]["uuid"]), (&"working".into(), &UUID.into()));
-    assert_eq!(agent.stop().code, Some(0));
+    let ended = agent.stop();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.records.iter().all(|record| record["gpus"] == serde_json::json!([UUID])), "{:?}", ended.records);
 }
 
 #[test]

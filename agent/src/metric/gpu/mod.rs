@@ -123,6 +123,12 @@ impl Gpus {
 }
 
 impl Metrics {
+    /// The UUIDs of the devices and MIG instances that a server runs on.
+    #[must_use]
+    pub fn places(&self, engine: &'static str, service: &str) -> Vec<String> {
+        self.gpus.servers.places(engine, &sanitised(service))
+    }
+
     /// What is known of the GPUs now, and of the servers that may run on them. Called by the thread that reads them.
     pub fn gpus(&self, view: &GpuView, servers: &[ServerProcess]) {
         let servers: Vec<ServerProcess> = servers.iter().map(sanitise).collect();

@@ -22,7 +22,7 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 /// Options of `test`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also test against the real vLLM, installing it first where it is missing
+    /// Also test against the real vLLM, Triton and ComfyUI, installing first what is missing
     #[arg(long)]
     engines: bool,
     /// Also hold the figures of GPUs against NVIDIA's real library and nvitop-exporter, installing them where missing
@@ -73,12 +73,12 @@ pub fn ordinary(summary: &mut Summary, runner: &[String]) -> Result<()> {
     summary.step("live eBPF tests", || as_root("live"))
 }
 
-/// The tests against the real vLLM.
+/// The tests against the real servers.
 pub fn real_engines(summary: &mut Summary) -> Result<()> {
     if !engines::complete() {
         summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
     }
-    summary.step("tests against the real vLLM", || as_root("engines"))
+    summary.step("tests against the real servers", || as_root("engines"))
 }
 
 /// The GPU tests that others' programs take part in. No root, no GPU.

@@ -196,7 +196,7 @@ impl Asks {
     /// An inference ended: it, where nothing more is to come that belongs to it.
     pub fn ended(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
         if inference.asked.as_ref().is_some_and(|asked| asked.protocol == Protocol::InProcess) {
-            return self.from_inside(inference);
+            return self.unasked(inference);
         }
         let by = inference.asked.as_ref().and_then(|asked| asked.by.as_ref());
         let Some((ask, open)) = by.and_then(|by| Some((by.ask, self.open.get_mut(&by.ask)?))) else {
@@ -251,7 +251,7 @@ impl Asks {
     }
 
     /// Nobody is known to have asked for it. That nobody did is sure when nothing is in doubt for a while.
-    fn from_inside(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
+    fn unasked(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
         if self.outside == Outside::Unseen {
             return Some(self.judged(inference));
         }

@@ -235,7 +235,14 @@ impl Group {
         }
     }
 
-    /// Of what is said of jobs something was lost.
+    /// Lines that its processes wrote were lost.
+    pub fn missed_lines(&mut self) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.missed_lines();
+        }
+    }
+
+    /// Messages to clients that watch jobs were lost.
     pub fn unheard(&mut self) {
         if let Some(jobs) = &mut self.jobs {
             jobs.unheard();

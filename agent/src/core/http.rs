@@ -25,7 +25,7 @@ use super::jobs::Exchanged;
 use super::opening::{Start, begins_event_chunk};
 use super::transaction::{Ended, Transaction, delivery};
 use super::websocket::WebSocketConnection;
-use super::{Output, Server, Volume, record};
+use super::{Output, Server, Volume, record, unread};
 use crate::config::Http;
 use crate::engine::Facts;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment};
@@ -36,9 +36,6 @@ use crate::wire::stream::Stream;
 use crate::wire::websocket::Extensions;
 use crate::wire::{Item, RequestHead, ResponseHead, Side, Stretch, is_websocket};
 use std::collections::VecDeque;
-
-/// A body of which more than this is to come is worth asking for less of it.
-const LARGE_BODY: u64 = 64 * 1024;
 
 /// Requests that may wait for an answer on one connection.
 const MAX_PIPELINED: usize = 64;
@@ -200,16 +197,10 @@ impl HttpConnection {
             Direction::Write => (&self.responses.decoder, self.transactions.front(), Side::Response),
         };
         let is_alone = self.transactions.len() == 1;
-        let left = decoder.body_left().filter(|left| *left > LARGE_BODY)?;
         if !segment.last || segment.bytes.is_empty() || !is_alone || transaction?.reads(side) {
             return None;
         }
-        // A request's body ends at a known place; an answer is over when the client asks again.
-        let received = match side {
-            Side::Request => self.received.saturating_add(left).saturating_sub(1),
-            Side::Response => self.received,
-        };
-        Some(Volume::SizeOnlyWhile { received })
+        unread::volume(side, decoder.body_left(), self.received)
     }
 
     /// The connection was closed.

@@ -32,7 +32,7 @@ impl Log {
         stream.push(segment, &mut issues, &mut |stretch| {
             decoder.push(time, stretch, &mut |At { time, what }| match what {
                 Item::Line(line) => group.line(time, line, out),
-                Item::Cut => group.unheard(),
+                Item::Cut => group.missed_lines(),
                 Item::Issue(issue) => out.push(Output::Issue(issue)),
             });
         });

@@ -35,6 +35,7 @@ mod messages;
 mod opening;
 mod tap;
 mod transaction;
+mod unread;
 mod websocket;
 mod zmtp;
 

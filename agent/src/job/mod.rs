@@ -164,7 +164,14 @@ impl Job {
     /// Whether a job that a line said is over after so long can be this one.
     #[must_use]
     pub fn can_have_lasted(&self, ended: Nanos, lasted: Lasted) -> bool {
-        self.asked.as_ref().is_none_or(|asked| lasted.least <= ended.since(asked.arrival))
+        let within = |asked: &Asked| asked.arrival <= ended && lasted.least <= ended.since(asked.arrival);
+        self.asked.as_ref().is_none_or(within)
+    }
+
+    /// Likewise; and it agrees with what the server answered of it.
+    #[must_use]
+    pub fn fits(&self, ended: Nanos, lasted: Lasted) -> bool {
+        self.can_have_lasted(ended, lasted) && self.stamped().is_none_or(|stamped| times::agree(&stamped, &lasted))
     }
 
     /// What is known of it is not all.

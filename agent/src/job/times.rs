@@ -33,9 +33,7 @@ impl Job {
         if let Some(worked) = &self.worked {
             let end = worked.at;
             let began = began(end, worked.lasted, self.started, self.free);
-            let believed = |stamped: &Lasted| {
-                stamped.least <= worked.lasted.most && worked.lasted.least <= stamped.most.saturating_add(AROUND)
-            };
+            let believed = |stamped: &Lasted| agree(stamped, &worked.lasted);
             let took = bounded(end.since(began), stamped.filter(believed));
             return Times { started: Some(began.min(before(end, took))), end, took: Some(took) };
         }
@@ -50,7 +48,7 @@ impl Job {
     }
 
     /// How long it took by the server's stamps.
-    fn stamped(&self) -> Option<Lasted> {
+    pub(super) fn stamped(&self) -> Option<Lasted> {
         let answered = self.past.as_ref().and_then(|past| Some((past.started?, past.ended?)));
         let [started, ended] = self.watched.stamps;
         let (started, ended) = started.zip(ended).or(answered)?;
@@ -67,6 +65,11 @@ fn began(end: Nanos, lasted: Lasted, said: Option<Nanos>, free: Option<Nanos>) -
         (None, Some(free)) if free >= earliest => free.min(latest),
         (None, _) => Nanos(earliest.0.midpoint(latest.0)),
     }
+}
+
+/// Whether the server's stamps and a line can be about the same job.
+pub(super) fn agree(stamped: &Lasted, line: &Lasted) -> bool {
+    stamped.least <= line.most && line.least <= stamped.most.saturating_add(AROUND)
 }
 
 fn before(end: Nanos, nanos: u64) -> Nanos {

@@ -57,8 +57,12 @@ pub fn compare(prompts: &[Prompt], records: &[Value]) -> Agreement {
         if !prompt.steps_ns.is_empty() && is_sampled(prompt) {
             firsts.extend(since_sent(prompt, record, "first_step_us", prompt.steps_ns.first().copied()));
             let own: Vec<f64> = prompt.steps_ns.windows(2).map(|pair| micros(pair[0], pair[1])).collect();
-            let agents = record["gaps"].as_array().into_iter().flatten().filter_map(|gap| gap["us"].as_f64());
-            gaps.extend(agents.zip(&own).map(|(agent, own)| agent - own));
+            let agents: Vec<f64> =
+                record["gaps"].as_array().into_iter().flatten().filter_map(|gap| gap["us"].as_f64()).collect();
+            // A step that is told behind the end has no time of the agent's.
+            if agents.len() == own.len() {
+                gaps.extend(agents.iter().zip(&own).map(|(agent, own)| agent - own));
+            }
             client_gaps.extend(own);
         }
     }

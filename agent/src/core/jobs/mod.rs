@@ -4,6 +4,7 @@
 mod queue;
 #[cfg(test)]
 mod tests;
+mod unnamed;
 
 use super::Output;
 use crate::engine::job::{News, Reader, Said, Told};
@@ -91,12 +92,18 @@ impl Jobs {
     /// The server's process wrote a line.
     pub fn line(&mut self, at: Nanos, line: &[u8], out: &mut Vec<Output>) {
         let Jobs { reader, queue, .. } = self;
+        queue.heard(at);
         let mut issues = Vec::new();
         reader.line(line, &mut issues, &mut |report| queue.report(at, report, out));
         out.extend(issues.into_iter().map(Output::Issue));
     }
 
-    /// Messages or lines were lost.
+    /// Lines were lost.
+    pub fn missed_lines(&mut self) {
+        self.queue.missed_lines();
+    }
+
+    /// Messages were lost.
     pub fn unheard(&mut self) {
         self.queue.unheard();
     }

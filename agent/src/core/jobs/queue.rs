@@ -4,10 +4,16 @@
 //! names no job, is about the one that was taken last, and where no message says which one that is, its number does. A
 //! message that names another one is believed.
 //!
+//! That holds where all waiting jobs are known. The agent does not know those that were there before it, nor those whose
+//! requests it can't read: until the server shows that there are none left, a line is about a job without a name, unless
+//! an answer of the server says which. It shows it with the number of its jobs, with a message that names a job we know, or
+//! by doing nothing for a while.
+//!
 //! A job that a line said is over is held for a while: the last messages about it leave behind that line, and who asks for
 //! its result is answered what became of it (nodes that were cached, images, the exception).
 
 use super::Output;
+use super::unnamed::{Line, Unnamed};
 use crate::engine::job::{Lasted, Past, Report, Submission};
 use crate::event::Nanos;
 use crate::issue::Issue;
@@ -18,8 +24,9 @@ use crate::request::{Origin, Quality};
 const MAX_JOBS: usize = 4096;
 /// A job that is over is held so long for what is said of it later.
 const HELD: u64 = 5_000_000_000;
-/// A line may be seen before the answer to the request for the job that it is about, but not longer than so.
-const EARLY: u64 = 1_000_000_000;
+/// A worker that did nothing for so long had nothing to do: between two jobs it only collects garbage, for three seconds on
+/// a busy machine.
+const IDLE: u64 = 10_000_000_000;
 
 /// The jobs.
 pub(super) struct Queue {
@@ -27,8 +34,9 @@ pub(super) struct Queue {
     waiting: Vec<Job>,
     working: Option<Job>,
     over: Vec<Over>,
-    /// A job that is over whose request was not answered yet, so it seems.
-    early: Option<Early>,
+    /// Jobs that are over and have no name.
+    unnamed: Unnamed,
+    others: Others,
     /// What lines said since the last job was over.
     run: Run,
     lines: Lines,
@@ -47,11 +55,13 @@ struct Over {
     since: Nanos,
 }
 
-/// A line that said that a job is over, when none was known.
-struct Early {
-    at: Nanos,
-    lasted: Lasted,
-    run: Run,
+/// Whether there are jobs beside those that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// Nobody knows, since then.
+    Unknown { since: Option<Nanos> },
+    /// As many as the server said, which may be none.
+    Counted,
 }
 
 /// Whether the server's lines reach us.
@@ -75,7 +85,8 @@ impl Queue {
             waiting: Vec::new(),
             working: None,
             over: Vec::new(),
-            early: None,
+            unnamed: Unnamed::default(),
+            others: Others::Unknown { since: None },
             run: Run::default(),
             lines: Lines::Unread,
             free: Nanos::default(),
@@ -99,14 +110,19 @@ impl Queue {
         if let Some(job) = self.find(&submission.id).filter(|job| !job.is_asked()) {
             return job.submit(submission, arrival, answered);
         }
+        let first = submission.number == Some(0.0);
         let mut job = Job::submitted(self.origin.clone(), submission, arrival, answered);
-        match self.early.take() {
-            Some(early) if self.working.is_none() && job.can_have_lasted(early.at, early.lasted) => {
-                job.taken(self.free);
-                job.worked(early.at, early.lasted, early.run);
-                return self.hold(job, early.at, out);
-            }
-            early => self.early = early,
+        if first && self.known() == 0 {
+            self.others = Others::Counted;
+        }
+        // A very short job is over before its answer leaves.
+        if self.others == Others::Counted
+            && self.working.is_none()
+            && let Some(line) = self.unnamed.claim(&job)
+        {
+            job.taken(self.free);
+            job.worked(line.at, line.lasted, line.run);
+            return self.hold(job, line.at, out);
         }
         if self.waiting.len() >= MAX_JOBS {
             let mut oldest = self.waiting.remove(0);
@@ -144,40 +160,61 @@ impl Queue {
             // Messages about it are on their way.
             return if job.has_started() { self.hold(job, since, out) } else { end(job, since, out) };
         }
-        if let Some(job) = self.working.as_mut().filter(|job| job.id() == past.id) {
-            job.past(past);
-            job.falls_silent(at);
-            // Its line is on its way, where lines are read.
-            return if self.lines == Lines::Unread {
-                self.next(at, out)
-            };
+        let id = past.id.clone();
+        let Some(job) = self.find(&id) else { return };
+        job.past(past);
+        job.falls_silent(at);
+        let working = self.working.take_if(|job| job.id() == id);
+        let waiting = self.waiting.iter().position(|job| job.id() == id).map(|index| self.waiting.remove(index));
+        let (was_working, Some(mut job)) = (working.is_some(), working.or(waiting)) else { return };
+        if let Some(line) = self.unnamed.claim(&job) {
+            let (at, began) = (line.at, line.lasted.least);
+            job.worked(at, line.lasted, line.run);
+            let number = job.number();
+            end(job, at, out);
+            return self.settle(Nanos(at.0.saturating_sub(began)), number, out);
         }
-        if let Some(index) = self.waiting.iter().position(|job| job.id() == past.id) {
-            // It was not its turn, so it seemed: its line was taken for another one's.
-            let mut job = self.waiting.remove(index);
-            job.past(past);
+        if was_working && self.lines == Lines::Read {
+            // Its line is on its way.
+            self.working = Some(job);
+            return;
+        }
+        // Where it seemed to wait, its line was taken for another one's, or counted without a name.
+        if was_working || !self.unnamed.stands_for_one() {
             end(job, at, out);
         }
+        if was_working {
+            self.free = at;
+            self.run = Run::default();
+        }
+        self.take();
     }
 
-    /// Messages or lines were lost: of jobs under way nothing can be told exactly.
+    /// Messages were lost: of jobs under way nothing can be told exactly.
     pub fn unheard(&mut self) {
         let held = self.over.iter_mut().map(|over| &mut over.job);
         held.chain(&mut self.working).for_each(|job| job.mark(Quality::Gap));
     }
 
+    /// Lines were lost: the ends of jobs may be among them, so nobody knows which one is next.
+    pub fn missed_lines(&mut self) {
+        self.unheard();
+        self.others = Others::Unknown { since: None };
+        self.unnamed.forget();
+    }
+
     /// Time passed.
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        if let Some(early) = self.early.take_if(|early| now.since(early.at) >= EARLY) {
-            self.end_early(early, out);
+        for line in self.unnamed.due(Nanos(now.0.saturating_sub(HELD))) {
+            self.end_unnamed(line, out);
         }
         if self.working.as_ref().and_then(Job::silent).is_some_and(|silent| now.since(silent) >= HELD) {
             // Messages said that it is over, and no line did.
             self.lines = Lines::Unread;
             self.next(now, out);
         }
-        if let Some(empty) = self.empty.filter(|empty| now.since(*empty) >= HELD) {
-            self.forget(empty, out);
+        if let Some(empty) = self.empty.take_if(|empty| now.since(*empty) >= HELD) {
+            self.settle(empty, f64::INFINITY, out);
         }
         for over in std::mem::take(&mut self.over) {
             if now.since(over.since) >= HELD {
@@ -190,8 +227,8 @@ impl Queue {
 
     /// Nothing more will be said of what is known.
     pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
-        if let Some(early) = self.early.take() {
-            self.end_early(early, out);
+        for line in self.unnamed.due(Nanos(u64::MAX)) {
+            self.end_unnamed(line, out);
         }
         for over in std::mem::take(&mut self.over) {
             end(over.job, over.since, out);
@@ -210,6 +247,9 @@ impl Queue {
         let mut issues = Vec::new();
         match report {
             Report::Queue { remaining } => {
+                if remaining >= self.known() {
+                    self.others = Others::Counted;
+                }
                 self.unknown = remaining.saturating_sub(self.known());
                 self.empty = (remaining == 0).then_some(at);
             }
@@ -231,6 +271,8 @@ impl Queue {
             Report::Listening => {
                 self.truncate(at, out);
                 self.lines = Lines::Read;
+                self.others = Others::Counted;
+                self.unnamed.forget();
             }
             Report::Loading => self.run.loading(at),
             Report::Loaded => self.run.loaded(at),
@@ -268,24 +310,47 @@ impl Queue {
             }
             None => {}
         }
-        self.working = Some(match self.waiting.iter().position(is_it) {
-            Some(index) => self.waiting.remove(index),
-            None => {
-                self.unknown = self.unknown.saturating_sub(1);
-                Job::midway(self.origin.clone(), id.to_owned())
-            }
-        });
+        let Some(index) = self.waiting.iter().position(is_it) else {
+            self.unknown = self.unknown.saturating_sub(1);
+            self.working = Some(Job::midway(self.origin.clone(), id.to_owned()));
+            return;
+        };
+        let job = self.waiting.remove(index);
+        let number = job.number();
+        self.working = Some(job);
+        if self.others != Others::Counted {
+            // Those that were there before it had lower numbers.
+            self.settle(at, number, out);
+        }
     }
 
-    /// The server had no job any more at `empty`: those that were known then are over, or were taken out, unseen.
-    fn forget(&mut self, empty: Nanos, out: &mut Vec<Output>) {
-        let working = self.working.take_if(|job| job.is_older(empty));
-        for mut job in working.into_iter().chain(self.waiting.extract_if(.., |job| job.is_older(empty))) {
+    /// A line was written, whatever it says: lines are read, so from here on it counts how long the worker does nothing.
+    pub fn heard(&mut self, at: Nanos) {
+        if let Others::Unknown { since } = &mut self.others {
+            since.get_or_insert(at);
+        }
+    }
+
+    /// At `time` there was no job with a lower number any more, known or not: those that are known are over, or were taken
+    /// out, unseen.
+    fn settle(&mut self, time: Nanos, number: f64, out: &mut Vec<Output>) {
+        for line in self.unnamed.due(time) {
+            self.end_unnamed(line, out);
+        }
+        let is_over = |job: &mut Job| job.is_older(time) && job.number() < number;
+        let working = self.working.take_if(|job| !job.has_started() && is_over(job));
+        let over: Vec<Job> = working.into_iter().chain(self.waiting.extract_if(.., is_over)).collect();
+        for mut job in over {
+            if self.unnamed.stands_for_one() {
+                continue;
+            }
             job.mark(Quality::Gap);
             out.push(Output::Issue(Issue::JobEndUnseen));
-            end(job, empty, out);
+            end(job, time, out);
         }
-        self.empty = None;
+        self.others = Others::Counted;
+        self.unknown = 0;
+        self.unnamed.forget();
         self.take();
     }
 
@@ -311,7 +376,14 @@ impl Queue {
             end(job, at, out);
             self.take();
         }
-        let its = |job: &mut Job| job.has_started() || job.can_have_lasted(at, lasted);
+        let earliest = Nanos(at.0.saturating_sub(lasted.most));
+        if let Others::Unknown { since: Some(since) } = self.others
+            && earliest.since(self.free.max(since)) >= IDLE
+        {
+            self.settle(Nanos(earliest.0.saturating_sub(IDLE)), f64::INFINITY, out);
+        }
+        let sure = self.others == Others::Counted;
+        let its = |job: &mut Job| job.has_started() || job.is_past() || (sure && job.can_have_lasted(at, lasted));
         if let Some(mut job) = self.working.take_if(its) {
             job.worked(at, lasted, run);
             if job.silent().is_some() || job.is_past() {
@@ -320,20 +392,24 @@ impl Queue {
                 self.hold(job, at, out);
             }
         } else {
+            if sure && self.unknown == 0 && self.working.is_some() {
+                // It was of a job that nobody knew of.
+                self.others = Others::Unknown { since: Some(at) };
+            }
             self.unknown = self.unknown.saturating_sub(1);
-            if let Some(earlier) = self.early.replace(Early { at, lasted, run }) {
-                self.end_early(earlier, out);
+            if let Some(oldest) = self.unnamed.hold(Line { at, lasted, run }) {
+                self.end_unnamed(oldest, out);
             }
         }
         self.free = at;
         self.take();
     }
 
-    /// A job that nobody asked for while we looked.
-    fn end_early(&mut self, early: Early, out: &mut Vec<Output>) {
+    /// A job that nobody asked for while we looked, or so it seems.
+    fn end_unnamed(&self, line: Line, out: &mut Vec<Output>) {
         let mut job = Job::midway(self.origin.clone(), String::new());
-        job.worked(early.at, early.lasted, early.run);
-        end(job, early.at, out);
+        job.worked(line.at, line.lasted, line.run);
+        end(job, line.at, out);
     }
 
     /// The job that is worked on is over, and the worker goes on.

@@ -59,9 +59,14 @@ struct Connection {
     speaks: Speaks,
 }
 
+struct Http1 {
+    requests: Lane,
+    responses: Lane,
+}
+
 /// What is spoken on a connection.
 enum Speaks {
-    Http1 { requests: Lane, responses: Lane },
+    Http1(Box<Http1>),
     Http2(Box<http2::Connection>),
 }
 
@@ -145,11 +150,12 @@ impl Redactor {
             connection.speaks = Speaks::Http2(Box::new(http2::Connection::new(event.midway)));
         }
         match (&mut connection.speaks, segment.direction) {
-            (Speaks::Http1 { requests, responses }, Direction::Read) => {
+            (Speaks::Http1(http1), Direction::Read) => {
+                let Http1 { requests, responses } = http1.as_mut();
                 let responses = &mut responses.decoder;
                 requests.segment(segment, &mut |method| responses.expect(method))
             }
-            (Speaks::Http1 { responses, .. }, Direction::Write) => responses.segment(segment, &mut |_| {}),
+            (Speaks::Http1(http1), Direction::Write) => http1.responses.segment(segment, &mut |_| {}),
             (Speaks::Http2(http2), _) => http2.segment(segment),
         }
     }
@@ -170,16 +176,18 @@ impl Redactor {
 
 impl Speaks {
     fn http1(midway: bool, words: &'static Vocabulary) -> Speaks {
-        Speaks::Http1 {
+        Speaks::Http1(Box::new(Http1 {
             requests: Lane::new(Opening::Request, Decoder::requests(), midway, words),
             responses: Lane::new(Opening::Response, Decoder::responses(), midway, words),
-        }
+        }))
     }
 
     /// Whether nothing was said yet in the protocol that it is taken to speak.
     fn is_silent(&self) -> bool {
-        let Speaks::Http1 { requests, responses } = self else { return false };
-        [requests, responses].iter().all(|lane| matches!(lane.decoder.place(), Place::Start | Place::Nowhere))
+        let Speaks::Http1(http1) = self else { return false };
+        [&http1.requests, &http1.responses]
+            .iter()
+            .all(|lane| matches!(lane.decoder.place(), Place::Start | Place::Nowhere))
     }
 }
 

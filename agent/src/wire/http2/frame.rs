@@ -69,7 +69,7 @@ impl Header {
             Kind::Reset => on_stream && self.length == 4,
             Kind::WindowUpdate => self.length == 4,
             Kind::Settings if self.has(ACK) => !on_stream && self.length == 0,
-            Kind::Settings => !on_stream && self.length % 6 == 0,
+            Kind::Settings => !on_stream && self.length.is_multiple_of(6),
             Kind::Ping => !on_stream && self.length == 8,
             Kind::GoAway => !on_stream && self.length >= 8,
             // Another protocol would else be passed over for megabytes.
@@ -174,6 +174,8 @@ pub fn is_greeting(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
+
     use super::*;
 
     const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x40\0\0";

@@ -87,18 +87,29 @@ impl Comfy {
     }
 
     fn judged(&mut self, what: &str, prompts: Vec<Prompt>) -> Agreement {
-        let records = self.records(&prompts);
+        let records = self.records_of(&prompts);
         let agreement = compare(&prompts, &records);
         println!("{what}\n{agreement}");
         self.prompts.extend(prompts);
         agreement
     }
 
-    /// The agent's records, when all of these prompts are among them or will never be.
-    fn records(&self, prompts: &[Prompt]) -> Vec<Value> {
+    /// The agent's records of this server; those of others on the host are left out.
+    fn records(&self) -> Vec<Value> {
+        let service = self.service();
+        let records = self.agent.records().expect("the request log");
+        records.into_iter().filter(|record| record["service"] == service.as_str()).collect()
+    }
+
+    fn service(&self) -> String {
+        format!("comfyui:{}", self.server.address().port())
+    }
+
+    /// The same, when all of these prompts are among them or will never be.
+    fn records_of(&self, prompts: &[Prompt]) -> Vec<Value> {
         let deadline = Instant::now() + ON_RECORD;
         loop {
-            let records = self.agent.records().expect("the request log");
+            let records = self.records();
             let mut ids = prompts.iter().filter_map(|prompt| prompt.id.as_deref());
             if ids.all(|id| records.iter().any(|record| record["id"] == id)) || Instant::now() > deadline {
                 return records;
@@ -107,9 +118,9 @@ impl Comfy {
         }
     }
 
-    /// A metric of this server; those of others on the host are left out.
+    /// A metric of this server.
     fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let service = format!("service=\"comfyui:{}\"", self.server.address().port());
+        let service = format!("service=\"{}\"", self.service());
         let labels: Vec<&str> = labels.iter().copied().chain([service.as_str()]).collect();
         self.agent.metric(name, &labels).expect("metrics")
     }
@@ -125,7 +136,7 @@ impl Comfy {
 /// Prompts in each mode.
 fn prompts() -> usize {
     let said = std::env::var("INFERSCOPE_PROMPTS").ok();
-    said.map_or(50, |said| said.parse().expect("INFERSCOPE_PROMPTS is a number"))
+    said.map_or(20, |said| said.parse().expect("INFERSCOPE_PROMPTS is a number"))
 }
 
 fn exact(agreement: &Agreement) {
@@ -146,10 +157,10 @@ fn timely(agreement: &Agreement, mode: Mode) {
 
 /// Refused graphs are errors of the API and no jobs.
 fn invalid_graphs(scene: &mut Comfy) {
-    let before = scene.agent.records().expect("records").len();
+    let before = scene.records().len();
     let prompts = scene.server.drive(&Load::of("invalid")).expect("the client");
     scene.agent.settle();
-    assert_eq!(scene.agent.records().expect("records").len(), before, "a refused graph is no job");
+    assert_eq!(scene.records().len(), before, "a refused graph is no job");
     for prompt in &prompts {
         let error = prompt.error.as_deref().expect("ComfyUI says why");
         println!("{} {error}", prompt.status);
@@ -186,7 +197,7 @@ fn totals(scene: &Comfy) {
 /// ComfyUI is killed while it works and while prompts wait, and started again: what it lost is on record as lost, and
 /// the next prompts are right.
 fn a_restart_in_the_middle(scene: Comfy) -> Comfy {
-    let before = scene.agent.records().expect("records").len();
+    let before = scene.records().len();
     let client = scene.server.begin(&Load::of("wait").with("--seconds", 30)).expect("a client");
     let deadline = Instant::now() + ON_RECORD;
     while scene.metric("comfyui_queue_depth", &[]) < 1.0 {
@@ -201,7 +212,7 @@ fn a_restart_in_the_middle(scene: Comfy) -> Comfy {
     let server = ComfyServer::start_at(address, Transport::Plain, &[], &folder).expect("ComfyUI serves again");
     agent.attached(server.pid()).expect("the probes of the new process");
     let mut scene = Comfy { server, agent, folder, prompts };
-    let lost = scene.agent.records().expect("records").split_off(before);
+    let lost = scene.records().split_off(before);
     assert_eq!(lost.len(), 2, "one prompt was under way, one waited: {lost:?}");
     for record in &lost {
         assert_eq!((&record["status"], &record["quality"]), (&"unknown".into(), &"truncated".into()), "{record}");

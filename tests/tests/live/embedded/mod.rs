@@ -164,7 +164,7 @@ fn backends_come_and_go() {
 #[ignore = "needs root"]
 fn a_streamed_response_is_cheap() {
     let mut scene = Scene::start("live-embedded-cost");
-    let mut best = |scene: &mut Scene| (0..5).map(|_| scene.act("stream 20000")).min().unwrap_or(0) as f64 / 20_000.0;
+    let best = |scene: &mut Scene| (0..5).map(|_| scene.act("stream 20000")).min().unwrap_or(0) as f64 / 20_000.0;
     let watched = best(&mut scene);
     let Scene { agent, program, line, folder } = scene;
     agent.stop().expect("the agent ends");

@@ -192,8 +192,22 @@ fn neither_messages_nor_lines() {
         300,
         Past { id: "a".into(), started: Some(Millis(7)), ended: Some(Millis(57)), outcome, ..Past::default() },
     );
+    // A line may still come.
+    scene.check(&[]);
+    scene.tick(5_301);
     scene.check(&["a success by=history took=50 images=0"]);
     assert_eq!(scene.queue.standing(), Some((0, 0)));
+}
+
+#[test]
+fn the_first_line_of_all_may_come_behind_the_last_message() {
+    let mut scene = Scene::new();
+    scene.submit(100, "a", 0.0);
+    scene.start(102, "a");
+    scene.finish(150, "a", Outcome::Success);
+    scene.worked(151, 50);
+    scene.tick(9_000);
+    scene.check(&["a success by=messages queue=3 took=49 steps=0 cached=1 images=0"]);
 }
 
 #[test]
@@ -205,6 +219,7 @@ fn messages_and_no_lines() {
     scene.finish(150, "a", Outcome::Interrupted);
     scene.start(151, "b");
     scene.finish(171, "b", Outcome::Error("E".into()));
+    scene.tick(5_172);
     scene.check(&[
         "a interrupted by=messages queue=3 took=48 steps=0 cached=1 images=0",
         "b error error=E by=messages queue=51 took=20 steps=0 cached=1 images=0",

@@ -188,9 +188,9 @@ fn object(cookie: Cookie, arguments: &Arguments) -> u64 {
 fn words(cookie: Cookie, arguments: &Arguments) -> ([u64; MAX_WORDS + 1], u64) {
     let packed = Packed(cookie.0);
     let mut words = [0; MAX_WORDS + 1];
-    for index in 0..MAX_WORDS {
+    for (index, word) in words.iter_mut().enumerate().take(MAX_WORDS) {
         let (place, noise) = packed.word(index);
-        words[index] = arguments[place & 7] << noise >> noise;
+        *word = arguments[place & 7] << noise >> noise;
     }
     (words, packed.count())
 }

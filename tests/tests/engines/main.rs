@@ -7,6 +7,7 @@ mod canary;
 mod comfyui;
 mod frames;
 mod gauges;
+mod gpu;
 mod messages;
 mod python;
 mod rust;

@@ -48,6 +48,7 @@ fn messages_of_two_api_servers() {
     let scene = scene("messages-two", Frontend::Python, "VLLM::APIServer", &["--api-server-count", "2"]);
     agrees(&scene, "two API servers", Variety::Plain, short());
     scene.nothing_lost();
+    crate::gpu::requests_memory_and_energy(scene, "VLLM::APIServer");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::status::{self, HookState};
 use inferscope_ebpf::signature::{Kind, Signature};
 use inferscope_ebpf::{Action, Cookie, Hook};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// A file that a process maps as code.
@@ -78,7 +79,7 @@ pub enum PlanError {
         /// As opened.
         path: String,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// It is not an ELF file that we understand.
     #[error("{path}: {reason}")]
@@ -94,7 +95,7 @@ pub enum PlanError {
 ///
 /// # Errors
 /// When /proc/PID/maps cannot be read: the process is gone, or permission is missing.
-pub fn mapped_files(tgid: Tgid) -> std::io::Result<BTreeSet<MappedFile>> {
+pub fn mapped_files(tgid: Tgid) -> io::Result<BTreeSet<MappedFile>> {
     Ok(fs::read_to_string(format!("/proc/{}/maps", tgid.0))?.lines().filter_map(mapped_file).collect())
 }
 
@@ -168,13 +169,26 @@ fn mapping_of(tgid: Tgid, file: &MappedFile) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Room for a file: glibc gives what is larger than 32 MiB back to the kernel at once, and may keep what is smaller for ever
+/// (its DEFAULT_MMAP_THRESHOLD_MAX). Room that is not written to costs nothing.
+const READING_BYTES: usize = 33 << 20;
+
+/// Reads a file whole. Libraries of 30 MB are common, and the agent is to be small behind them.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(size.saturating_add(1).max(READING_BYTES));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Plans the probes of one file for the hooks of one target. Functions that the file lacks are left out.
 ///
 /// # Errors
 /// When the file cannot be read or is not ELF.
 pub fn plan(path: &Path, target: &Target) -> Result<Vec<Planned>, PlanError> {
     let shown = || path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| PlanError::Read { path: shown(), error })?;
+    let bytes = read(path).map_err(|error| PlanError::Read { path: shown(), error })?;
     let image = Image::parse(&bytes).map_err(|error| PlanError::Elf { path: shown(), reason: error.to_string() })?;
     let follow = |address| image.code_at(address, FOLLOWED_BYTES);
     let place = |hook: Hook| {

@@ -103,19 +103,19 @@ impl Pipeline {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
                     self.metrics.record(&record);
-                    self.log(|| record.to_json());
+                    self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
                     self.metrics.job(&record);
-                    self.log(|| record.to_json());
+                    self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Replied(reply) => self.metrics.replied(&reply),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
                     self.metrics.inference(&inference);
-                    self.log(|| inference.to_json());
+                    self.log(inference.origin.engine, &inference.origin.service, || inference.to_json());
                 }
                 Output::Executed(executed) => self.metrics.executed(&executed),
                 Output::Issue(issue) => self.issue(issue),
@@ -123,11 +123,15 @@ impl Pipeline {
         }
     }
 
-    /// Writes the line of a finished request, inference or job.
-    fn log(&mut self, line: impl FnOnce() -> serde_json::Value) {
-        if let Some(records) = &mut self.records
-            && let Err(error) = writeln!(records, "{}", line())
-        {
+    /// Writes the line of a finished request, inference or job, with the GPUs that its server runs on, where it does.
+    fn log(&mut self, engine: &'static str, service: &str, line: impl FnOnce() -> serde_json::Value) {
+        let Some(records) = &mut self.records else { return };
+        let mut line = line();
+        let gpus = self.metrics.places(engine, service);
+        if let Some(line) = line.as_object_mut().filter(|_| !gpus.is_empty()) {
+            line.insert("gpus".to_owned(), gpus.into());
+        }
+        if let Err(error) = writeln!(records, "{line}") {
             tracing::error!("the request log cannot be written, it ends here: {error}");
             self.records = None;
         }

@@ -80,6 +80,20 @@ fn a_device_that_falls_off_the_bus_and_comes_back() {
 }
 
 #[test]
+fn a_device_that_may_not_be_opened_disturbs_nobody() {
+    let denied = Device { failures: [("nvmlDeviceGetUUID".to_owned(), NO_PERMISSION)].into(), ..hopper(0) };
+    let mut bench = Bench::new("denied", "", &machine(vec![denied, hopper(1)]));
+    bench.step(1);
+    bench.step(30);
+    assert_eq!((bench.end.clone(), bench.series("gpu_info").lines().count()), (None, 1));
+    assert_eq!(bench.problems(), ["device 0: the current user does not have permission to perform this operation"]);
+    bench.then(30, &machine(vec![hopper(0), hopper(1)]));
+    assert_eq!(bench.end, Some(End::Changed));
+    bench.step(1);
+    assert_eq!(bench.series("gpu_info").lines().count(), 2);
+}
+
+#[test]
 fn no_driver_and_then_one() {
     let unloaded = |code| Scenario { failures: [("nvmlInit_v2".to_owned(), code)].into(), ..machine(Vec::new()) };
     let mut bench = Bench::new("no-driver", "", &unloaded(DRIVER_NOT_LOADED));

@@ -75,9 +75,14 @@ impl Agent {
         Metrics::of(&self.agent)
     }
 
-    /// What /metrics says when it says something of this metric, with these labels.
+    /// What /metrics says when this metric is above 0 with these labels.
     pub fn metrics_with(&mut self, name: &str, labels: &[(&str, &str)]) -> Metrics {
-        self.wait(name, |agent| Metrics::of(agent).sum(name, labels).is_some_and(|sum| sum > 0.0));
+        self.metrics_when(name, |metrics| metrics.sum(name, labels).is_some_and(|sum| sum > 0.0))
+    }
+
+    /// What /metrics says when this holds.
+    pub fn metrics_when(&mut self, what: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
+        self.wait(what, |agent| holds(&Metrics::of(agent)));
         Metrics::of(&self.agent)
     }
 

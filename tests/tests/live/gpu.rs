@@ -1,14 +1,14 @@
 //! Servers that run on a GPU, as NVIDIA's interface says where our own library stands for it.
 
-use crate::agent::{Agent, Folder, SERVICE};
+use crate::agent::{Agent, Folder, Metrics, SERVICE};
 use crate::server::Server;
 use inferscope_nvml::{Device, Event, Process, Sample, Scenario, Signal};
 use inferscope_tests::load::{self, Limit, Options};
+use std::thread;
+use std::time::Duration;
 
 const UUID: &str = "GPU-11111111-0000-0000-0000-000000000000";
 const HELD: u64 = 20 << 30;
-/// Of milliwatts.
-const POWER: f64 = 300_000.0;
 /// nvmlClocksThrottleReasonSwPowerCap
 const POWER_CAP: u64 = 4;
 
@@ -20,7 +20,7 @@ fn machine(pid: u32) -> Scenario {
         bus_id: "00000000:1B:00.0".into(),
         memory: Some([80 << 30, 0, HELD]),
         power_milliwatts: Some(300_000),
-        energy_millijoules: Some(Signal::Ramp { start: 1e9, per_second: POWER }),
+        energy_millijoules: Some(Signal::Ramp { start: 1e9, per_second: 300_000.0 }),
         throttle: Some(POWER_CAP),
         processes: vec![Process { pid, memory: Some(HELD), ..Process::default() }],
         samples: Some(vec![Sample { pid, sm: 40, time: None }]),
@@ -58,14 +58,20 @@ fn requests_memory_and_energy_have_the_same_labels() {
     assert_eq!(held, Some(HELD as f64));
     assert_eq!(metrics.sum("gpu_process_sm_utilization_percent", &labels), Some(40.0));
 
-    // The device's own counter, less what it had counted before the agent first looked.
+    // All that the device uses is the server's: it is alone there.
     let attributed = [labels.as_slice(), &[("gpu", UUID), ("attribution", "exclusive")]].concat();
-    let joules = metrics.sum("llm_energy_joules_total", &attributed).expect("it was alone");
-    let counted = metrics.sum("gpu_energy_joules_total", &[("uuid", UUID)]).expect("it has a counter") - 1e6;
-    assert!(
-        joules > 0.0 && joules <= counted + 1.0 && joules >= counted - 1.5 * POWER / 1e3,
-        "{joules} of {counted} J"
-    );
+    let used = |metrics: &Metrics| metrics.sum("llm_energy_joules_total", &attributed).expect("it was alone");
+    let mut count = |joules: f64| {
+        scenario.devices[0].energy_millijoules = Some(Signal::Constant(joules * 1e3));
+        scenario.write(&folder.path("")).expect("a scenario");
+        let counted = |metrics: &Metrics| metrics.sum("gpu_energy_joules_total", &[]) == Some(joules);
+        agent.metrics_when("the energy is counted", counted);
+        // Families are shown one after the other.
+        thread::sleep(Duration::from_secs(2));
+        used(&agent.metrics_when("again", counted))
+    };
+    let (before, after) = (count(2e6), count(2e6 + 500.0));
+    assert!((after - before - 500.0).abs() < 1e-3, "{} of 500 J", after - before);
 
     scenario.devices[0].events = vec![Event { id: 1, xid: 31 }];
     scenario.write(&folder.path("")).expect("a scenario");
@@ -73,7 +79,9 @@ fn requests_memory_and_energy_have_the_same_labels() {
     assert_eq!(metrics.sum("gpu_xid_errors_total", &[]), Some(1.0));
     let state = &agent.status()["gpu"];
     assert_eq!((&state["sources"][0]["state"], &state["devices"][0]["uuid"]), (&"working".into(), &UUID.into()));
-    assert_eq!(agent.stop().code, Some(0));
+    let ended = agent.stop();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.records.iter().all(|record| record["gpus"] == serde_json::json!([UUID])), "{:?}", ended.records);
 }
 
 #[test]

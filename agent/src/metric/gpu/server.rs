@@ -103,6 +103,13 @@ impl OfServers {
         }
     }
 
+    /// All that a server runs on.
+    pub fn places(&self, engine: &'static str, service: &Arc<str>) -> Vec<String> {
+        let places = lock(&self.places);
+        let places = places.get(&Owner { engine, service: Arc::clone(service) });
+        places.into_iter().flat_map(|places| places.iter()).map(|place| place.uuid().to_string()).collect()
+    }
+
     /// The device or MIG instance that a server runs on, where it is one only.
     pub fn only_place(&self, engine: &'static str, service: &Arc<str>) -> Option<Arc<str>> {
         let places = lock(&self.places);

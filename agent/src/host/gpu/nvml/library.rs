@@ -111,9 +111,7 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
 fn why(error: &NvmlError) -> String {
     match error {
         NvmlError::LibloadingError(error) => format!("NVIDIA's library cannot be loaded: {error}"),
-        NvmlError::FailedToLoadSymbol(_) => {
-            "what is there under the name of NVIDIA's library is not NVML, or older than driver 510".to_owned()
-        }
+        NvmlError::FailedToLoadSymbol(_) => "what is there under the name of NVIDIA's library is not NVML".to_owned(),
         NvmlError::DriverNotLoaded => "NVIDIA's library is there, its kernel driver is not loaded".to_owned(),
         NvmlError::LibRmVersionMismatch => {
             "NVIDIA's library and kernel driver are of different versions: reload the driver, or restart the host"

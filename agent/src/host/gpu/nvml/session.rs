@@ -33,6 +33,10 @@ pub enum End {
 pub struct Session<'l> {
     library: &'l Library,
     seats: Vec<Seat<'l>>,
+    /// So many devices the library had when it was opened.
+    count: u32,
+    /// The numbers of those that could not be taken.
+    missing: Vec<u32>,
     events: Option<EventSet<'l>>,
     problems: Vec<String>,
     rhythm: Rhythm,
@@ -41,17 +45,19 @@ pub struct Session<'l> {
 impl<'l> Session<'l> {
     /// Takes all devices that the library has. One that cannot be taken is a problem, not an end.
     pub fn new(library: &'l Library, intervals: Intervals, now: Nanos) -> Session<'l> {
-        let (mut seats, mut problems) = (Vec::new(), Vec::new());
-        match library.device_count() {
-            Ok(count) => {
-                for index in 0..count {
-                    match Seat::take(library, index) {
-                        Ok(seat) => seats.push(seat),
-                        Err(error) => problems.push(format!("device {index}: {error}")),
-                    }
+        let (mut seats, mut missing, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let count = library.device_count().unwrap_or_else(|why| {
+            problems.push(why);
+            0
+        });
+        for index in 0..count {
+            match Seat::take(library, index) {
+                Ok(seat) => seats.push(seat),
+                Err(error) => {
+                    missing.push(index);
+                    problems.push(format!("device {index}: {error}"));
                 }
             }
-            Err(error) => problems.push(error),
         }
         let events = match watch(library, &seats) {
             Ok(events) => Some(events),
@@ -63,7 +69,7 @@ impl<'l> Session<'l> {
         let mut rhythm = Rhythm::new(intervals);
         // The seats have just taken theirs.
         rhythm.inventoried(now);
-        Session { library, seats, events, problems, rhythm }
+        Session { library, seats, count, missing, events, problems, rhythm }
     }
 
     /// Reads what is due at `now`. Call it about as often as the shortest interval.
@@ -137,9 +143,13 @@ impl<'l> Session<'l> {
             return Err(End::Changed);
         }
         match self.library.nvml.device_count() {
-            Ok(count) if u32::try_from(self.seats.len()) == Ok(count) => {}
+            Ok(count) if count == self.count => {}
             Ok(_) => return Err(End::Changed),
             Err(error) => return Err(End::DriverGone(error.to_string())),
+        }
+        // A device that the agent may not open stays missing; one that was lost may be back.
+        if self.missing.iter().any(|index| Seat::take(self.library, *index).is_ok()) {
+            return Err(End::Changed);
         }
         if self.seats.iter().any(Seat::is_lost) { Err(End::DeviceLost) } else { Ok(()) }
     }

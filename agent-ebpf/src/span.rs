@@ -43,7 +43,7 @@ pub fn span_call(ctx: ProbeContext) -> u32 {
 pub fn span_enter(ctx: ProbeContext) -> u32 {
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
-    call::remember(cookie, cookie.hook() as u64, first_four(&ctx));
+    call::remember(cookie, cookie.hook() as u64, sys::four_arguments(&ctx));
     0
 }
 
@@ -65,7 +65,7 @@ pub fn span_made(ctx: RetProbeContext) -> u32 {
 pub fn span_try(ctx: ProbeContext) -> u32 {
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
-    let [first, second, third, fourth] = first_four(&ctx);
+    let [first, second, third, fourth] = sys::four_arguments(&ctx);
     call::remember(cookie, cookie.hook() as u64, [first, second, third, fourth]);
     let arguments = [first, second, third, fourth, 0, 0, 0, 0];
     say(cookie, object(cookie, &arguments), &arguments);
@@ -92,7 +92,7 @@ pub fn span_refused(ctx: RetProbeContext) -> u32 {
 pub fn span_list(ctx: ProbeContext) -> u32 {
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
-    let [object, list, count, _] = first_four(&ctx);
+    let [object, list, count, _] = sys::four_arguments(&ctx);
     emit::list(&header(cookie, object, 0), list, count as u32 as u64);
     0
 }
@@ -101,7 +101,7 @@ pub fn span_list(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn span_make(ctx: ProbeContext) -> u32 {
     emit::hit(sys::cookie(&ctx).hook());
-    let [stored_at, maker, ..] = first_four(&ctx);
+    let [stored_at, maker, ..] = sys::four_arguments(&ctx);
     remember_made(Made { stored_at, maker });
     0
 }
@@ -200,12 +200,6 @@ fn arguments(ctx: &ProbeContext, packed: Packed) -> Arguments {
     let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
     let seventh = if packed.wants_seventh() { sys::seventh_argument(ctx).unwrap_or(0) } else { 0 };
     [argument(0), argument(1), argument(2), argument(3), argument(4), argument(5), seventh, 0]
-}
-
-#[inline(always)]
-fn first_four(ctx: &ProbeContext) -> [u64; 4] {
-    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
-    [argument(0), argument(1), argument(2), argument(3)]
 }
 
 #[inline(always)]

@@ -43,6 +43,13 @@ pub fn arguments(ctx: &ProbeContext) -> [u64; 4] {
     [argument(0), argument(1), argument(2), 0]
 }
 
+/// The first four.
+#[inline(always)]
+pub fn four_arguments(ctx: &ProbeContext) -> [u64; 4] {
+    let [first, second, third, _] = arguments(ctx);
+    [first, second, third, ctx.arg::<u64>(3).unwrap_or(0)]
+}
+
 /// Where the stack pointer lies in x86-64's registers, in words.
 const X86_64_STACK_POINTER: usize = 19;
 

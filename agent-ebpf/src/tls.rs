@@ -13,8 +13,7 @@ use inferscope_ebpf::Shape;
 /// Entry of SSL_read, SSL_read_ex, SSL_write, SSL_write_ex.
 #[uprobe]
 pub fn tls_enter(ctx: ProbeContext) -> u32 {
-    let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
-    call::enter(sys::cookie(&ctx), Layer::Tls, [argument(0), argument(1), argument(2), argument(3)]);
+    call::enter(sys::cookie(&ctx), Layer::Tls, sys::four_arguments(&ctx));
     0
 }
 

@@ -201,7 +201,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         };
         match self.probes.attach(tgid, &targets, self.source) {
             Ok(true) => {
-                tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached");
+                tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).count(), "probes attached");
                 if server.engine.jobs().is_some() {
                     self.probes.read_log(tgid);
                 }
@@ -274,7 +274,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     evidence: server.matched.evidence.clone(),
                     attachment: self.attachment(tgid),
                 },
-                hooks: self.probes.hooks(tgid),
+                hooks: self.probes.hooks(tgid).cloned().collect(),
                 named: server.named,
                 root: server.root,
                 model: server.matched.model.clone().unwrap_or_default(),
@@ -289,8 +289,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             let explanation = error.clone();
             return Attachment::Unsupported { reason: "attach_failed".to_owned(), explanation };
         }
-        let hooks = self.probes.hooks(tgid);
-        if hooks.iter().any(|hook| hook.state == HookState::Attached) {
+        if self.probes.hooks(tgid).any(|hook| hook.state == HookState::Attached) {
             return Attachment::Attached;
         }
         Attachment::Unsupported {

@@ -23,6 +23,7 @@ pub mod vllm;
 mod cache;
 #[path = "../../xtask/src/process_group.rs"]
 pub mod process_group;
+mod serving;
 
 /// The sum over those series of a metric, on a page of them, whose labels contain all of `labels` (`name="value"`).
 #[must_use]

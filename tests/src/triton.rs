@@ -4,8 +4,9 @@
 
 use crate::exchange::post;
 use crate::process_group::ProcessGroup;
+use crate::serving::Wait;
 use crate::vllm::{Transport, engines};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use inferscope::crosscheck::page;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -13,13 +14,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Eight models start eight Pythons.
 const START: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
-/// Lines of the log that a failure shows.
-const LOG_TAIL: usize = 30;
 
 /// How to start the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,10 +78,10 @@ impl TritonServer {
         let tls = if options.grpc == Transport::Tls { "on" } else { "off" };
         command.env("INFERSCOPE_ENGINES", engines).env("TLS", tls);
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let group = ProcessGroup::spawn(&mut command).context("run-triton.sh does not start")?;
-        let mut server = TritonServer { http, grpc, metrics, transport: options.grpc, log, group };
-        server.wait()?;
-        Ok(server)
+        let mut group = ProcessGroup::spawn(&mut command).context("run-triton.sh does not start")?;
+        let wait = Wait { name: "Triton", log: &log, patience: START, poll: POLL };
+        wait.until(&mut group, || page::read(http, "/v2/health/ready").is_ok())?;
+        Ok(TritonServer { http, grpc, metrics, transport: options.grpc, log, group })
     }
 
     /// Where it speaks HTTP.
@@ -140,26 +139,6 @@ impl TritonServer {
         ensure!(client.stdout(Stdio::null()).status()?.success(), "triton_load.py fails");
         let asked = |line: &str| Asked::from_json(&serde_json::from_str(line).ok()?);
         fs::read_to_string(&out)?.lines().map(|line| asked(line).context("a record of triton_load.py")).collect()
-    }
-
-    fn wait(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START;
-        while Instant::now() < deadline {
-            if let Some(status) = self.group.try_wait()? {
-                bail!("Triton ended with {status}:\n{}", self.last_words());
-            }
-            if page::read(self.http, "/v2/health/ready").is_ok() {
-                return Ok(());
-            }
-            thread::sleep(POLL);
-        }
-        bail!("Triton was not ready within {} s:\n{}", START.as_secs(), self.last_words())
-    }
-
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 }
 

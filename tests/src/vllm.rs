@@ -5,20 +5,18 @@
 use crate::cache;
 use crate::load::Seen;
 use crate::process_group::ProcessGroup;
-use anyhow::{Context, Result, bail, ensure};
+use crate::serving::Wait;
+use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Importing torch in three processes on a busy machine takes minutes.
 const START: Duration = Duration::from_secs(240);
 const POLL: Duration = Duration::from_millis(500);
-/// Lines of the log that a failure shows.
-const LOG_TAIL: usize = 30;
 
 /// The name under which the tiny model is served.
 pub const MODEL: &str = "tiny-llama";
@@ -86,10 +84,10 @@ impl VllmServer {
         command.arg(address.port().to_string()).args(&options.arguments).env("INFERSCOPE_ENGINES", engines);
         command.env("FRONTEND", options.frontend.name()).env("TLS", options.transport.name());
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let group = ProcessGroup::spawn(&mut command).context("run-vllm.sh does not start")?;
-        let mut server = VllmServer { address, log, group };
-        server.wait(options.transport)?;
-        Ok(server)
+        let mut group = ProcessGroup::spawn(&mut command).context("run-vllm.sh does not start")?;
+        let wait = Wait { name: "vLLM", log: &log, patience: START, poll: POLL };
+        wait.until(&mut group, || answers(address, options.transport))?;
+        Ok(VllmServer { address, log, group })
     }
 
     /// Where it listens.
@@ -109,37 +107,17 @@ impl VllmServer {
     pub fn log(&self) -> &Path {
         &self.log
     }
+}
 
-    fn wait(&mut self, transport: Transport) -> Result<()> {
-        let deadline = Instant::now() + START;
-        while Instant::now() < deadline {
-            if let Some(status) = self.group.try_wait()? {
-                bail!("vLLM ended with {status}:\n{}", self.last_words());
-            }
-            if self.answers(transport) {
-                return Ok(());
-            }
-            thread::sleep(POLL);
+fn answers(address: SocketAddr, transport: Transport) -> bool {
+    match transport {
+        Transport::Plain => health(address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")),
+        Transport::Tls => {
+            let mut probe = Command::new(engines().join("venv-vllm/bin/python"));
+            probe.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/tls_load.py"));
+            probe.args(["--health", "--port", &address.port().to_string()]);
+            probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         }
-        bail!("vLLM did not serve within {} s:\n{}", START.as_secs(), self.last_words())
-    }
-
-    fn answers(&self, transport: Transport) -> bool {
-        match transport {
-            Transport::Plain => health(self.address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")),
-            Transport::Tls => {
-                let mut probe = Command::new(engines().join("venv-vllm/bin/python"));
-                probe.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/tls_load.py"));
-                probe.args(["--health", "--port", &self.address.port().to_string()]);
-                probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-            }
-        }
-    }
-
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 }
 

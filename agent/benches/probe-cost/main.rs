@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use inferscope::engine::{Library, SOCKETS, Target};
 use inferscope::event::{Event, EventKind, Tgid};
+use inferscope::host::maps;
 use inferscope::kernel::attach::Source;
 use inferscope::kernel::capture::{Capture, Captured};
 use inferscope::kernel::elf::Image;
@@ -164,7 +165,7 @@ fn drain(capture: &mut Capture, callee: &Callee) -> u64 {
 
 /// The file of the callee and the probes on it.
 fn probes_of(tgid: Tgid, callee: &Callee, place: Where) -> Result<(PathBuf, Vec<Probe>)> {
-    let files = plan::mapped_files(tgid)?;
+    let files = maps::mapped_files(tgid)?;
     let file = files.iter().find(|file| plan::belongs(file, Library::Libc)).context("this program maps no libc")?;
     let path = plan::open_path(tgid, file);
     let probes = match place {

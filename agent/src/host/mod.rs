@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod clock;
 pub mod discover;
 pub mod gpu;
+pub mod maps;
 pub mod package;
 pub mod process;
 pub mod procfs;

@@ -1,5 +1,6 @@
 //! Reads processes out of /proc. A process that vanishes meanwhile is simply not there.
 
+use super::maps::mapped_file;
 use super::process::{Ancestor, Process};
 use crate::event::Tgid;
 use std::fs;
@@ -70,15 +71,10 @@ pub fn libraries(tgid: Tgid) -> Vec<String> {
     names(&fs::read_to_string(format!("/proc/{}/maps", tgid.0)).unwrap_or_default())
 }
 
-/// Of proc(5)'s lines `address perms offset dev inode path`, those that map a shared library as code.
+/// The shared libraries among the files that these lines map as code.
 fn names(maps: &str) -> Vec<String> {
-    let name = |line: &str| {
-        let (mapping, path) = line.split_once('/')?;
-        let name = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next()?;
-        let is_code = mapping.split(' ').nth(1)?.contains('x');
-        (is_code && name.contains(".so")).then(|| name.to_owned())
-    };
-    maps.lines().filter_map(name).collect()
+    let files = maps.lines().filter_map(mapped_file);
+    files.map(|file| file.name().to_owned()).filter(|name| name.contains(".so")).collect()
 }
 
 /// Who a process is and whom it comes from; `None` when there is none of that id. Cheaper than [`process`].

@@ -3,9 +3,10 @@
 
 use super::connections::Connections;
 use super::load::{LoadError, Loaded, load_program, syscall_of};
-use super::plan::{self, FileId, MappedFile, Probe};
+use super::plan::{self, Probe};
 use crate::engine::{Library, Target};
 use crate::event::{LOG, Tgid};
+use crate::host::maps::{self, FileId, MappedFile};
 use crate::host::sockets;
 use crate::status::{self, HookState};
 use aya::Ebpf;
@@ -66,6 +67,10 @@ impl Attachment {
         self.files.values().flat_map(|probed| probed.probes.values()).flatten().count()
     }
 
+    fn hooks(&self) -> impl Iterator<Item = &status::Hook> {
+        self.syscalls.iter().chain(self.files.values().flat_map(|probed| &probed.hooks))
+    }
+
     fn into_links(self) -> impl Iterator<Item = UProbeLink> {
         self.files.into_values().flat_map(|probed| probed.probes.into_values()).flatten()
     }
@@ -119,7 +124,7 @@ impl Probes {
     /// When the process is gone or cannot be looked at. A function that could not be probed is no error of the process:
     /// its state says why.
     pub fn attach(&mut self, tgid: Tgid, targets: &[Target], source: Source) -> Result<bool, AttachError> {
-        let files = plan::mapped_files(tgid).map_err(|error| AttachError::Maps(tgid.0, error))?;
+        let files = maps::mapped_files(tgid).map_err(|error| AttachError::Maps(tgid.0, error))?;
         let mut attachment = self.attached.remove(&tgid).unwrap_or_default();
         let first = attachment.files.is_empty() && attachment.syscalls.is_empty();
         let before = attachment.links();
@@ -185,11 +190,8 @@ impl Probes {
     }
 
     /// The functions of an attached process.
-    #[must_use]
-    pub fn hooks(&self, tgid: Tgid) -> Vec<status::Hook> {
-        let Some(attachment) = self.attached.get(&tgid) else { return Vec::new() };
-        let of_files = attachment.files.values().flat_map(|probed| &probed.hooks);
-        attachment.syscalls.iter().chain(of_files).cloned().collect()
+    pub fn hooks(&self, tgid: Tgid) -> impl Iterator<Item = &status::Hook> {
+        self.attached.get(&tgid).into_iter().flat_map(Attachment::hooks)
     }
 
     /// Kernel run time of each program since it was loaded; none where the kernel does not count it.

@@ -5,6 +5,7 @@ use super::elf::Image;
 use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placement, Price, Wants};
 use crate::engine::{Library, Target};
 use crate::event::{Layer, Tgid};
+use crate::host::maps::{MappedFile, mapped_file};
 use crate::status::{self, HookState};
 use inferscope_ebpf::signature::{Kind, Signature};
 use inferscope_ebpf::{Action, Cookie, Hook};
@@ -12,24 +13,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-
-/// A file that a process maps as code.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MappedFile {
-    /// Which.
-    pub id: FileId,
-    /// Path inside the process's own root. It changes when the file is deleted, the file does not.
-    pub path: String,
-}
-
-/// Device and inode: the same library in two containers is one file, and a replaced library another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId {
-    /// As /proc/PID/maps writes it.
-    pub device: String,
-    /// On that device.
-    pub inode: u64,
-}
 
 /// A function of a mapped file with its probes.
 #[derive(Clone, Debug)]
@@ -91,27 +74,10 @@ pub enum PlanError {
     },
 }
 
-/// The files that a process maps executably, once each, in order of path.
-///
-/// # Errors
-/// When /proc/PID/maps cannot be read: the process is gone, or permission is missing.
-pub fn mapped_files(tgid: Tgid) -> io::Result<BTreeSet<MappedFile>> {
-    Ok(fs::read_to_string(format!("/proc/{}/maps", tgid.0))?.lines().filter_map(mapped_file).collect())
-}
-
-/// `address perms offset dev inode path`; only executable mappings of files.
-fn mapped_file(line: &str) -> Option<MappedFile> {
-    let mut fields = line.splitn(6, ' ');
-    let (_, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
-    let (device, inode, path) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.trim_start());
-    let file = permissions.contains('x') && inode != 0 && path.starts_with('/');
-    file.then(|| MappedFile { id: FileId { device: device.to_owned(), inode }, path: path.to_owned() })
-}
-
 /// Whether a mapped file can hold a library's functions.
 #[must_use]
 pub fn belongs(file: &MappedFile, library: Library) -> bool {
-    let name = file.path.strip_suffix(" (deleted)").unwrap_or(&file.path).rsplit('/').next().unwrap_or("");
+    let name = file.name();
     match library {
         Library::Libc => {
             name.starts_with("libc.so")
@@ -280,16 +246,7 @@ fn entry(
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-
-    #[test]
-    fn only_executable_file_mappings_count() {
-        let file = mapped_file("7f0-7f1 r-xp 00026000 fe:00 132 /usr/lib/libc.so.6").unwrap();
-        let id = FileId { device: "fe:00".to_owned(), inode: 132 };
-        assert_eq!((file.id, file.path.as_str()), (id, "/usr/lib/libc.so.6"));
-        assert!(mapped_file("7f0-7f1 rw-p 00026000 fe:00 132 /usr/lib/libc.so.6").is_none());
-        assert!(mapped_file("7f0-7f1 r-xp 00000000 00:00 0 [vdso]").is_none());
-        assert_eq!(mapped_file("7-8 r-xp 0 fe:00 9                  /a b (deleted)").unwrap().path, "/a b (deleted)");
-    }
+    use crate::host::maps::{FileId, mapped_files};
 
     #[test]
     fn libraries_are_matched_by_name_pattern() {

@@ -4,6 +4,7 @@ use super::ComfyServer;
 use crate::vllm::{Transport, engines};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -89,6 +90,18 @@ impl Mode {
 }
 
 impl Load {
+    /// Starts the client.
+    pub(super) fn begin(&self, server: SocketAddr, transport: Transport) -> Result<Child> {
+        let mut client = Command::new(engines().join("venv-comfy/bin/python"));
+        client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(self.script));
+        client.args(["--port", &server.port().to_string()]);
+        if transport == Transport::Tls {
+            client.arg("--tls");
+        }
+        client.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        client.spawn().with_context(|| format!("{} does not start", self.script))
+    }
+
     /// An action of the client, watched by a plain WebSocket.
     #[must_use]
     pub fn of(action: &str) -> Load {
@@ -130,14 +143,7 @@ impl ComfyServer {
 
     /// Starts the client. [`read`] waits for it.
     pub fn begin(&self, load: &Load) -> Result<Child> {
-        let mut client = Command::new(engines().join("venv-comfy/bin/python"));
-        client.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(load.script));
-        client.args(["--port", &self.address.port().to_string()]);
-        if self.transport == Transport::Tls {
-            client.arg("--tls");
-        }
-        client.args(&load.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        client.spawn().with_context(|| format!("{} does not start", load.script))
+        load.begin(self.address, self.transport)
     }
 }
 

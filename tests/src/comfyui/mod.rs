@@ -8,20 +8,18 @@ mod client;
 pub use client::{Load, Mode, Own, Prompt, read};
 
 use crate::process_group::ProcessGroup;
+use crate::serving::Wait;
 use crate::vllm::{Transport, engines};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Importing torch on a busy machine.
 const START: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(500);
-/// Lines of the log that a failure shows.
-const LOG_TAIL: usize = 30;
 
 /// A running ComfyUI.
 #[derive(Debug)]
@@ -60,10 +58,10 @@ impl ComfyServer {
         command.arg(address.port().to_string()).arg(folder.join("comfyui")).args(arguments);
         command.env("INFERSCOPE_ENGINES", engines).env("TLS", transport.name());
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let group = ProcessGroup::spawn(&mut command).context("run-comfyui.sh does not start")?;
-        let mut server = ComfyServer { address, transport, log, group };
-        server.wait()?;
-        Ok(server)
+        let mut group = ProcessGroup::spawn(&mut command).context("run-comfyui.sh does not start")?;
+        let wait = Wait { name: "ComfyUI", log: &log, patience: START, poll: POLL };
+        wait.until(&mut group, || answers(address, transport))?;
+        Ok(ComfyServer { address, transport, log, group })
     }
 
     /// Where it listens.
@@ -90,29 +88,9 @@ impl ComfyServer {
         self.group.end()?;
         Ok(())
     }
+}
 
-    fn wait(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START;
-        while Instant::now() < deadline {
-            if let Some(status) = self.group.try_wait()? {
-                bail!("ComfyUI ended with {status}:\n{}", self.last_words());
-            }
-            if self.answers() {
-                return Ok(());
-            }
-            thread::sleep(POLL);
-        }
-        bail!("ComfyUI did not serve within {} s:\n{}", START.as_secs(), self.last_words())
-    }
-
-    /// The client's interpreter takes half a second of a processor, so it is asked only when somebody listens.
-    fn answers(&self) -> bool {
-        std::net::TcpStream::connect(self.address).is_ok() && self.drive(&Load::of("health")).is_ok()
-    }
-
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
-    }
+/// The client's interpreter takes half a second of a processor, so it is asked only when somebody listens.
+fn answers(address: SocketAddr, transport: Transport) -> bool {
+    TcpStream::connect(address).is_ok() && Load::of("health").begin(address, transport).and_then(read).is_ok()
 }

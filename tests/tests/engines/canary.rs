@@ -8,6 +8,7 @@ use inferscope_tests::unusual;
 use inferscope_tests::vllm::MODEL;
 use serde_json::json;
 use std::fs;
+use std::path::Path;
 
 const WORD: &str = "xylophonequetzal";
 /// Token ids of the tiny model that no other prompt has in this order.
@@ -29,6 +30,11 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
         assert_eq!(code, 200, "{answer}");
     }
     recorder.stop().expect("a tape");
+    in_nothing_said(&loud, &folder, &canaries());
+}
+
+/// Whether none of these is in anything that an agent said, or on the masked tape that was recorded beside it.
+pub fn in_nothing_said(loud: &Agent, folder: &Path, canaries: &[(&str, Vec<u8>)]) {
     loud.settle();
     let read = |name: &str| fs::read(folder.join(name)).expect(name);
     let said = [
@@ -41,8 +47,8 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
     ];
     for (what, bytes) in &said {
         assert!(!bytes.is_empty(), "there is no {what}");
-        for (name, canary) in canaries() {
-            assert!(!contains(bytes, &canary), "{name} is in the {what}");
+        for (name, canary) in canaries {
+            assert!(!contains(bytes, canary), "{name} is in the {what}");
         }
     }
 }

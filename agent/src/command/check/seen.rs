@@ -4,8 +4,9 @@ use super::tap::{self, Party};
 use crate::config::EngineMessages;
 use crate::engine::{MESSAGES, Role, Target};
 use crate::host::discover::Server;
+use crate::host::maps::{self, MappedFile};
 use crate::host::package;
-use crate::kernel::plan::{self, MappedFile};
+use crate::kernel::plan;
 use crate::status::{self, HookState};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -63,7 +64,7 @@ impl Look {
         if server.matched.role == Role::Worker {
             return look;
         }
-        let files = match plan::mapped_files(tgid) {
+        let files = match maps::mapped_files(tgid) {
             Ok(files) => files,
             Err(error) => {
                 look.problems.push(format!("cannot read /proc/{}/maps: {error}", tgid.0));

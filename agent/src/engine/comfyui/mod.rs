@@ -34,7 +34,7 @@ impl Engine for Comfyui {
 
     fn matches(&self, process: &Process) -> Option<Match> {
         let evidence = judge(process)?;
-        let port = option(&process.argv, "--port").unwrap_or(DEFAULT_PORT);
+        let port = process.option("--port").unwrap_or(DEFAULT_PORT);
         Some(Match {
             role: Role::Frontend,
             evidence,
@@ -94,14 +94,4 @@ fn judge(process: &Process) -> Option<String> {
     let folder = if folder.is_empty() || folder == "." { process.cwd.as_str() } else { folder };
     let name = folder.rsplit('/').next().unwrap_or(folder);
     name.eq_ignore_ascii_case("comfyui").then(|| format!("it runs `main.py` in a folder called `{name}`"))
-}
-
-/// The value of `--name value` or `--name=value`.
-fn option<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
-    let mut words = argv.iter().map(String::as_str);
-    let value = words.find_map(|word| match word.strip_prefix(name)? {
-        "" => Some(None),
-        value => value.strip_prefix('=').map(Some),
-    })?;
-    value.or_else(|| words.next())
 }

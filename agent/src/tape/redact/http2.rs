@@ -5,7 +5,7 @@
 //! A header block that lies in several frames or calls is made unreadable: the decoder then knows that it knows nothing
 //! of what later heads refer to.
 
-use super::{offset, protobuf};
+use super::{masked, offset, protobuf, stretches};
 use crate::event::{Direction, Segment};
 use crate::wire::http2::{Frame, HEADER_BYTES, Kind, LISTED, PREFACE, is_plausible};
 use crate::wire::stream::Stream;
@@ -74,26 +74,17 @@ impl Connection {
             Direction::Read => requests,
             Direction::Write => responses,
         };
-        let mut stretches = Vec::new();
-        lane.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
-        let mut out = Vec::with_capacity(segment.bytes.len());
-        for stretch in stretches {
-            match stretch {
-                Stretch::Bytes(bytes) => {
-                    // What the stream dropped was seen before.
-                    out.resize(offset(&segment.bytes, bytes), 0);
-                    lane.resume(bytes);
-                    let mut rest = bytes;
-                    while !rest.is_empty() {
-                        rest = lane.step(rest, direction, calls, &mut out);
-                    }
+        masked(segment, stretches(&mut lane.stream, segment), |stretch, out| match stretch {
+            Stretch::Bytes(bytes) => {
+                lane.resume(bytes);
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    rest = lane.step(rest, direction, calls, out);
                 }
-                Stretch::Elided(bytes) => lane.skip(bytes, direction, calls),
-                Stretch::Gap(_) => lane.lose(),
             }
-        }
-        out.resize(segment.bytes.len(), 0);
-        out
+            Stretch::Elided(bytes) => lane.skip(bytes, direction, calls),
+            Stretch::Gap(_) => lane.lose(),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Masks lines that a server writes for people: a list of phrases stays, the time that a job took, progress bars, and of
 //! an exception its type. All else becomes `x`.
 
+use super::{masked, stretches};
 use crate::event::{Direction, Segment};
 use crate::wire::Stretch;
 use crate::wire::stream::Stream;
@@ -70,21 +71,10 @@ impl Mask {
         if segment.direction == Direction::Read {
             return vec![0; segment.bytes.len()];
         }
-        let mut stretches = Vec::new();
-        self.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
-        let mut out = Vec::with_capacity(segment.bytes.len());
-        for stretch in stretches {
-            match stretch {
-                Stretch::Bytes(bytes) => {
-                    // What the stream dropped was seen before.
-                    out.resize(super::offset(&segment.bytes, bytes), 0);
-                    out.extend(bytes.iter().map(|byte| self.byte(*byte)));
-                }
-                Stretch::Elided(_) | Stretch::Gap(_) => self.at = At::Masked,
-            }
-        }
-        out.resize(segment.bytes.len(), 0);
-        out
+        masked(segment, stretches(&mut self.stream, segment), |stretch, out| match stretch {
+            Stretch::Bytes(bytes) => out.extend(bytes.iter().map(|byte| self.byte(*byte))),
+            Stretch::Elided(_) | Stretch::Gap(_) => self.at = At::Masked,
+        })
     }
 
     fn byte(&mut self, byte: u8) -> u8 {

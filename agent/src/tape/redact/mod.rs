@@ -215,28 +215,19 @@ impl Lane {
         if self.is_watched(segment) {
             self.frames.get_or_insert_with(|| websocket::Mask::new(self.words));
         }
-        let mut stretches = Vec::new();
-        self.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
-        let mut out = Vec::with_capacity(segment.bytes.len());
-        for stretch in stretches {
-            match stretch {
-                Stretch::Bytes(bytes) => {
-                    // What the stream dropped was seen before.
-                    out.resize(offset(&segment.bytes, bytes), 0);
-                    self.bytes(bytes, &mut out, asked);
-                }
-                Stretch::Elided(bytes) | Stretch::Gap(bytes) => {
-                    self.frames.iter_mut().for_each(|frames| frames.skip(bytes));
-                    let body = &mut self.body;
-                    self.decoder.push(stretch, &mut |item| {
-                        if let Item::Elided(_) = item {
-                            body.elide();
-                        }
-                    });
-                }
+        let stretches = stretches(&mut self.stream, segment);
+        let mut out = masked(segment, stretches, |stretch, out| match stretch {
+            Stretch::Bytes(bytes) => self.bytes(bytes, out, asked),
+            Stretch::Elided(bytes) | Stretch::Gap(bytes) => {
+                self.frames.iter_mut().for_each(|frames| frames.skip(bytes));
+                let body = &mut self.body;
+                self.decoder.push(stretch, &mut |item| {
+                    if let Item::Elided(_) = item {
+                        body.elide();
+                    }
+                });
             }
-        }
-        out.resize(segment.bytes.len(), 0);
+        });
         keep_opening(segment, &mut out);
         out
     }
@@ -364,6 +355,30 @@ fn keep_opening(segment: &Segment, out: &mut [u8]) {
 
 fn taken<'a>(input: &'a [u8], rest: &[u8]) -> &'a [u8] {
     input.get(..input.len() - rest.len()).unwrap_or(input)
+}
+
+/// What a segment adds to its stream.
+fn stretches<'a>(stream: &mut Stream, segment: &'a Segment) -> Vec<Stretch<'a>> {
+    let mut stretches = Vec::new();
+    stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
+    stretches
+}
+
+/// A segment's bytes as `mask` appends them, stretch by stretch; zeros where the stream dropped what it had seen before.
+fn masked<'a>(
+    segment: &'a Segment,
+    stretches: Vec<Stretch<'a>>,
+    mut mask: impl FnMut(Stretch<'a>, &mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(segment.bytes.len());
+    for stretch in stretches {
+        if let Stretch::Bytes(bytes) = stretch {
+            out.resize(offset(&segment.bytes, bytes), 0);
+        }
+        mask(stretch, &mut out);
+    }
+    out.resize(segment.bytes.len(), 0);
+    out
 }
 
 /// Where in `outer` its part `inner` begins.

@@ -2,6 +2,7 @@
 //! history, in exceptions and in the lines that it writes.
 
 use super::Comfy;
+use crate::canary::in_nothing_said;
 use inferscope_tests::agent::Agent;
 use inferscope_tests::comfyui::{Load, Mode};
 use inferscope_tests::recorder::{Recorder, Text};
@@ -25,20 +26,7 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Comfy) {
         }
     }
     recorder.stop().expect("a tape");
-    loud.settle();
     let quoted = fs::read_to_string(scene.server.log()).expect("ComfyUI's log");
     assert!(quoted.contains(WORD), "ComfyUI quotes the word");
-    let read = |name: &str| fs::read(folder.join(name)).expect(name);
-    let said = [
-        ("log", read("stderr")),
-        ("metrics", loud.get("/metrics").expect("metrics").into_bytes()),
-        ("status", loud.get("/status").expect("status").into_bytes()),
-        ("records", read("records.jsonl")),
-        ("tape", read("tape")),
-        ("recorder's log", read("recorder")),
-    ];
-    for (what, bytes) in &said {
-        assert!(!bytes.is_empty(), "there is no {what}");
-        assert!(!bytes.windows(WORD.len()).any(|window| window == WORD.as_bytes()), "the word is in the {what}");
-    }
+    in_nothing_said(&loud, &folder, &[("the word", WORD.as_bytes().to_vec())]);
 }

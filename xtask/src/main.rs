@@ -12,6 +12,7 @@ mod build;
 mod cache;
 mod ci;
 mod demo;
+mod dist;
 mod get;
 mod interrupt;
 mod privilege;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Arguments),
     /// Run everything that CI runs
     Ci,
+    /// Make a release: tarball, deb, rpm, checksums
+    Dist(dist::Arguments),
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci => ci::run(),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -11,6 +11,7 @@ use std::process::Command;
 mod apt;
 pub mod engines;
 pub mod nvml;
+pub mod packaging;
 
 /// Debian's packages, which must be of one release: build-std compiles the source with exactly its own compiler.
 const DEBIAN_PACKAGES: &[&str] =
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// Also install what the GPU tests are held against: NVIDIA's library without a driver, and nvitop-exporter
     #[arg(long)]
     gpu: bool,
+    /// Also install what makes packages and tests the installation: nfpm, Debian's tools, a Debian root (200 MB)
+    #[arg(long)]
+    packaging: bool,
 }
 
 /// Runs the command.
@@ -35,6 +39,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.gpu {
         nvml::install()?;
+    }
+    if arguments.packaging {
+        packaging::install()?;
     }
     println!("Ready: `cargo xtask test` runs the tests, `cargo xtask demo` shows the agent at work.");
     Ok(())

@@ -3,6 +3,7 @@
 //!
 //! Both lie under the cache and are only ever run from there.
 
+use super::apt;
 use crate::{cache, step};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -74,17 +75,7 @@ fn make_library(folder: &Path) -> Result<()> {
 
 /// From where the machine's own packages come, the part that is not free.
 fn sources() -> Result<String> {
-    let mut targets = Command::new("apt-get");
-    targets.args(["indextargets", "--format", "$(REPO_URI)|$(CODENAME)|$(LABEL)|$(COMPONENT)", "Identifier: Packages"]);
-    let output = targets.output().context("apt-get: this needs a Debian")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let of_debian = text.lines().find_map(|line| {
-        let mut fields = line.split('|');
-        let (uri, release, label, component) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let plain = label == "Debian" && component == "main" && !release.contains('-');
-        plain.then(|| (uri.to_owned(), release.to_owned()))
-    });
-    let Some((uri, release)) = of_debian else { bail!("apt knows no repository of Debian's") };
+    let (uri, release) = apt::origin()?;
     let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
     Ok(format!("Types: deb\nURIs: {uri}\nSuites: {release}\nComponents: non-free\nSigned-By: {key}\n"))
 }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 mod apt;
+pub mod deploy;
 pub mod engines;
 pub mod nvml;
-pub mod packaging;
 
 /// Debian's packages, which must be of one release: build-std compiles the source with exactly its own compiler.
 const DEBIAN_PACKAGES: &[&str] =
@@ -26,9 +26,9 @@ pub struct Arguments {
     /// Also install what the GPU tests are held against: NVIDIA's library without a driver, and nvitop-exporter
     #[arg(long)]
     gpu: bool,
-    /// Also install what makes packages and tests the installation: nfpm, Debian's tools, a Debian root (200 MB)
+    /// Also install what the tests of deploy/ are done with: helm, kubectl, buildah and their like
     #[arg(long)]
-    packaging: bool,
+    deploy: bool,
 }
 
 /// Runs the command.
@@ -40,8 +40,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.gpu {
         nvml::install()?;
     }
-    if arguments.packaging {
-        packaging::install()?;
+    if arguments.deploy {
+        deploy::install()?;
     }
     println!("Ready: `cargo xtask test` runs the tests, `cargo xtask demo` shows the agent at work.");
     Ok(())

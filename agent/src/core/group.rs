@@ -384,6 +384,7 @@ impl Group {
             service: self.origin.service.to_string(),
             operation: Operation::Generate,
             path: String::new(),
+            caller: None,
             stream: false,
             model: self.model.clone(),
             id: sequence.id.clone(),

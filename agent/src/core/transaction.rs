@@ -4,7 +4,7 @@ use super::Server;
 use crate::engine::{Exchange, Facts};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Delivery, Ending, Origin, Quality, Record, Request};
+use crate::request::{Caller, Delivery, Ending, Origin, Quality, Record, Request};
 use crate::wire::{Message, RequestHead, ResponseHead, Side, header, sse};
 
 /// A request in flight.
@@ -26,8 +26,10 @@ enum Body {
 impl Transaction {
     /// A request whose head is read; its first byte came at `arrival`.
     pub fn open(server: &Server, head: &RequestHead, arrival: Nanos) -> Transaction {
+        let mut request = Request::new(server.origin.clone(), head.path.clone(), arrival);
+        request.called_by(Caller::read(&head.headers));
         Transaction {
-            request: Request::new(server.origin.clone(), head.path.clone(), arrival),
+            request,
             exchange: server.engine.open(head),
             body: Body::Whole,
         }

@@ -37,6 +37,7 @@ fn chat() -> Record {
         service: "s".into(),
         operation: Operation::Chat,
         path: "/v1/chat/completions".into(),
+        caller: None,
         stream: true,
         model: "m".into(),
         id: "chatcmpl-1".into(),

@@ -8,9 +8,11 @@ use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
 use std::sync::Arc;
 
+mod caller;
 mod record;
 mod sequence;
 
+pub use caller::{Caller, Decision};
 pub use sequence::{Added, Sequence};
 
 /// How much of a request was seen. Only complete records feed latency histograms; all feed the request counter.
@@ -79,6 +81,8 @@ pub struct Record {
     pub operation: Operation,
     /// Path, for people who read records; never a label.
     pub path: String,
+    /// The caller's trace, where its headers name one.
+    pub caller: Option<Caller>,
     /// Whether the answer was streamed (`text/event-stream`).
     pub stream: bool,
     /// Model, "" where neither side said it.
@@ -163,6 +167,7 @@ pub enum Ending {
 pub struct Request {
     origin: Origin,
     path: String,
+    caller: Option<Caller>,
     arrival: Nanos,
     quality: Quality,
     request_end: Option<Nanos>,
@@ -191,6 +196,7 @@ impl Request {
         Request {
             origin,
             path,
+            caller: None,
             arrival,
             quality: Quality::Complete,
             request_end: None,
@@ -213,6 +219,11 @@ impl Request {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Its headers name a trace.
+    pub fn called_by(&mut self, caller: Option<Caller>) {
+        self.caller = caller;
     }
 
     /// Not all of it was seen. The worst that was ever said stays.
@@ -310,6 +321,7 @@ impl Request {
             service: self.origin.service.to_string(),
             operation: facts.operation,
             path: self.path,
+            caller: self.caller,
             stream: self.stream,
             model: facts.model.clone().unwrap_or_default(),
             id: facts.id.clone().unwrap_or_default(),

@@ -13,6 +13,7 @@ pub mod msgpack;
 mod scan;
 pub mod sse;
 pub mod stream;
+pub mod trace;
 pub mod zmtp;
 
 /// A stretch of one direction of one connection, in order.

@@ -4,6 +4,8 @@
 pub mod capabilities;
 pub mod clock;
 pub mod discover;
+pub mod identity;
+pub mod machine;
 pub mod package;
 pub mod process;
 pub mod procfs;

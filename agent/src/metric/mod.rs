@@ -5,6 +5,8 @@
 
 pub mod catalog;
 mod crosscheck;
+mod distribution;
+mod export;
 mod family;
 mod label;
 mod model;
@@ -13,4 +15,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use distribution::Exemplar;
+pub use family::Resolution;
+pub use label::sanitised;
 pub use sink::{Metrics, Running, SelfUsage};

@@ -5,10 +5,12 @@
 
 use super::catalog::{self, BucketSet, Kind, Metric};
 use super::crosscheck::Differences;
+use super::distribution::{self, Distribution, Exemplar};
+use super::export::Exports;
 use super::family::{Book, Family, Labels};
 use super::label::{
-    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Export, Incomplete, Lost, OfScheduler,
+    OfServer, Outcome, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
 use super::schedule::{Schedules, Shared};
@@ -39,8 +41,8 @@ type Seconds = Counter<f64, AtomicU64>;
 pub struct Metrics {
     book: Book,
     requests: Family<Outcome, Counter>,
-    duration: Family<Call, Histogram>,
-    first_token: Family<Call, Histogram>,
+    duration: Family<Call, Distribution>,
+    first_token: Family<Call, Distribution>,
     inter_token: Family<Sourced, Histogram>,
     per_output_token: Family<Server, Histogram>,
     generated: Family<Sourced, Counter>,
@@ -49,6 +51,7 @@ pub struct Metrics {
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
     differences: Differences,
+    exports: Exports,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -104,15 +107,15 @@ impl Metrics {
     /// No series yet but the one that says which agent this is.
     #[must_use]
     pub fn new(config: &Config) -> Metrics {
-        let mut book = Book::new(&config.labels.0);
+        let mut book = Book::new(&config.labels.0, config.otlp.resolution());
         let build: Family<Build, Gauge> = gauge(&mut book, &catalog::BUILD);
         build.with(&Build { version: env!("CARGO_PKG_VERSION") }, |gauge| {
             gauge.set(1);
         });
         Metrics {
             requests: counter(&mut book, &catalog::REQUESTS),
-            duration: histogram(&mut book, &catalog::REQUEST_DURATION, &config.buckets),
-            first_token: histogram(&mut book, &catalog::TIME_TO_FIRST_TOKEN, &config.buckets),
+            duration: distribution(&mut book, &catalog::REQUEST_DURATION, &config.buckets),
+            first_token: distribution(&mut book, &catalog::TIME_TO_FIRST_TOKEN, &config.buckets),
             inter_token: histogram(&mut book, &catalog::INTER_TOKEN_LATENCY, &config.buckets),
             per_output_token: histogram(&mut book, &catalog::TIME_PER_OUTPUT_TOKEN, &config.buckets),
             generated: counter(&mut book, &catalog::TOKENS_GENERATED),
@@ -121,6 +124,7 @@ impl Metrics {
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
             differences: Differences::new(&mut book),
+            exports: Exports::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -140,6 +144,11 @@ impl Metrics {
 
     /// A request ended.
     pub fn record(&self, record: &Record) {
+        self.record_traced(record, None);
+    }
+
+    /// A request ended, and perhaps became a span.
+    pub fn record_traced(&self, record: &Record, exemplar: Option<&Exemplar>) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
@@ -152,7 +161,7 @@ impl Metrics {
             self.tokens(record, &call.server);
         }
         if record.quality == Quality::Complete {
-            self.latencies(record, call);
+            self.latencies(record, call, exemplar);
         } else {
             let labels = Incomplete { engine: record.engine, quality: record.quality.name() };
             self.incomplete.with(&labels, |requests| {
@@ -161,9 +170,11 @@ impl Metrics {
         }
     }
 
-    fn latencies(&self, record: &Record, call: Call) {
-        observe(&self.duration, &call, record.duration());
-        observe(&self.first_token, &call, record.ttft());
+    fn latencies(&self, record: &Record, call: Call, exemplar: Option<&Exemplar>) {
+        for (family, nanos) in [(&self.duration, record.duration()), (&self.first_token, record.ttft())] {
+            let Some(nanos) = nanos else { continue };
+            family.with(&call, |distribution| distribution.observe(seconds(nanos), exemplar));
+        }
         observe(&self.per_output_token, &call.server, record.tpot());
         self.schedules.record(&call.server, record);
         if !record.gaps.is_empty() && !record.tapped {
@@ -313,6 +324,16 @@ impl Metrics {
         self.differences.set(&compared, failures as u64);
     }
 
+    /// Something was sent to a collector, or could not be.
+    pub fn exported(&self, exporter: &'static str, destination: &Arc<str>, outcome: &'static str) {
+        self.exports.attempt(&Export { exporter, destination: Arc::clone(destination), outcome });
+    }
+
+    /// So many spans for a collector have met this fate.
+    pub fn spans_exported(&self, destination: &Arc<str>, fate: &'static str, spans: u64) {
+        self.exports.spans(&Shipment { destination: Arc::clone(destination), fate }, spans);
+    }
+
     /// Time passed; call it about once a second.
     pub fn tick(&self, now: Nanos) {
         let mut state = self.state();
@@ -378,15 +399,25 @@ pub(super) fn gauge<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<
 }
 
 pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Histogram> {
-    let bounds = match row.kind {
+    let (bounds, resolution) = (bounds(row, buckets), book.resolution);
+    // The exposition adds the bucket +Inf, the sum and the count.
+    book.add(row, bounds.len().saturating_add(3), move || distribution::plain(&bounds, resolution))
+}
+
+/// A histogram with exemplars.
+fn distribution<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Distribution> {
+    let (bounds, resolution) = (bounds(row, buckets), book.resolution);
+    book.add(row, bounds.len().saturating_add(3), move || Distribution::new(&bounds, resolution))
+}
+
+fn bounds(row: &Metric, buckets: &Buckets) -> Vec<f64> {
+    match row.kind {
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
-    };
-    // The exposition adds the bucket +Inf, the sum and the count.
-    book.add(row, bounds.len().saturating_add(3), move || Histogram::new(bounds.iter().copied()))
+    }
 }
 
 pub(super) fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {

@@ -43,7 +43,13 @@ pub struct Frame {
 #[inline(always)]
 pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
     emit::hit(cookie.hook());
-    let key = CallKey { thread: sys::thread(), layer: layer as u64 };
+    remember(cookie, layer as u64, arguments);
+}
+
+/// As [`enter`], of any layer; counts no hit.
+#[inline(always)]
+pub fn remember(cookie: Cookie, layer: u64, arguments: [u64; 4]) {
+    let key = CallKey { thread: sys::thread(), layer };
     if CALLS.insert(key, CallArguments { cookie: cookie.0, time: sys::now(), arguments }, 0).is_err() {
         emit::lost(cookie.hook(), Loss::CallsFull);
     }
@@ -52,7 +58,13 @@ pub fn enter(cookie: Cookie, layer: Layer, arguments: [u64; 4]) {
 /// The call that this thread entered last, if any.
 #[inline(always)]
 pub fn leave(layer: Layer) -> Option<Call> {
-    let key = CallKey { thread: sys::thread(), layer: layer as u64 };
+    recall(layer as u64)
+}
+
+/// As [`leave`], of any layer.
+#[inline(always)]
+pub fn recall(layer: u64) -> Option<Call> {
+    let key = CallKey { thread: sys::thread(), layer };
     // SAFETY: the entry belongs to the running thread, which is here and not removing it elsewhere.
     let CallArguments { cookie, time, arguments } = *unsafe { CALLS.get(key) }?;
     let _ = CALLS.remove(key);

@@ -6,7 +6,8 @@ use crate::{
 };
 use inferscope_ebpf::{
     Counts, HEADER_BYTES, Header, LARGE_PAYLOAD, Loss, MAX_IOVECS, MEDIUM_PAYLOAD, SMALL_PAYLOAD, TAIL_BYTES,
-    VOLUME_FULL,
+    TINY_PAYLOAD, VOLUME_FULL,
+    signature::{MAX_LISTED, MAX_WORDS, TEXT_BYTES},
 };
 
 const BPF_RB_NO_WAKEUP: u64 = 1;
@@ -16,6 +17,13 @@ const BPF_RB_AVAIL_DATA: u64 = 0;
 const SMALL: u64 = SMALL_PAYLOAD as u64;
 const MEDIUM: u64 = MEDIUM_PAYLOAD as u64;
 const LARGE: u64 = LARGE_PAYLOAD as u64;
+/// Listed objects behind their count that fit a record.
+const TINY_LIST: u64 = TINY_PAYLOAD as u64 / 8 - 1;
+const SMALL_LIST: u64 = SMALL / 8 - 1;
+
+const _: () = assert!((MAX_WORDS + 2) * 8 <= TINY_PAYLOAD && TINY_PAYLOAD + TEXT_BYTES as usize <= SMALL_PAYLOAD);
+const _: () = assert!(MAX_LISTED < MEDIUM / 8);
+
 #[repr(C, align(8))]
 struct Record<const PAYLOAD: usize> {
     header: Header,
@@ -134,6 +142,61 @@ pub fn vectors(header: &Header, at: u64, count: u64, volume: u32) {
     if len > LARGE + TAIL_BYTES as u64 {
         let tail = TAIL_BYTES as u64;
         send::<MEDIUM_PAYLOAD>(header, done - tail, |to| copy::<MEDIUM>(to, base + len - tail, tail));
+    }
+}
+
+/// Sends the first `header.position` of the words, at most all of them.
+#[inline(always)]
+pub fn words(header: &Header, words: &[u64; MAX_WORDS + 1]) {
+    send::<TINY_PAYLOAD>(header, 0, |to| put(to, header, words));
+}
+
+/// The same with the text at `from` behind them.
+#[inline(always)]
+pub fn words_and_text(header: &Header, words: &[u64; MAX_WORDS + 1], from: u64) {
+    let mut unreadable = false;
+    send::<SMALL_PAYLOAD>(header, 0, |to| {
+        let Copied { len, failed } = put(to, header, words);
+        // SAFETY: behind the words there is room for the text.
+        let text =
+            unsafe { sys::copy_text::<TEXT_BYTES>(to.add(sys::bound::<{ TINY_PAYLOAD as u64 }>(len) as usize), from) };
+        unreadable = text.is_none();
+        Copied { len: len + text.unwrap_or(0), failed }
+    });
+    if unreadable {
+        lost(header.hook, Loss::Fault);
+    }
+}
+
+/// Sends `count` and so many objects of the list at `from`, at most [`MAX_LISTED`] of them.
+#[inline(always)]
+pub fn list(header: &Header, from: u64, count: u64) {
+    let listed = sys::bound::<MAX_LISTED>(count);
+    let header = &Header { position: listed + 1, ..*header };
+    if listed <= TINY_LIST {
+        send::<TINY_PAYLOAD>(header, 0, |to| put_list::<{ TINY_LIST * 8 }>(to, count, from, listed));
+    } else if listed <= SMALL_LIST {
+        send::<SMALL_PAYLOAD>(header, 0, |to| put_list::<{ SMALL_LIST * 8 }>(to, count, from, listed));
+    } else {
+        send::<MEDIUM_PAYLOAD>(header, 0, |to| put_list::<{ MAX_LISTED * 8 }>(to, count, from, listed));
+    }
+}
+
+#[inline(always)]
+fn put(to: *mut u8, header: &Header, words: &[u64; MAX_WORDS + 1]) -> Copied {
+    // SAFETY: every payload has room for all words, and payloads are aligned to 8 bytes.
+    unsafe { to.cast::<[u64; MAX_WORDS + 1]>().write(*words) };
+    Copied { len: header.position * 8, failed: 0 }
+}
+
+/// `BYTES`: what is left of `to` behind the first word.
+#[inline(always)]
+fn put_list<const BYTES: u64>(to: *mut u8, count: u64, from: u64, listed: u64) -> Copied {
+    // SAFETY: `to` is aligned and holds a word and BYTES more.
+    unsafe {
+        to.cast::<u64>().write(count);
+        let failed = sys::copy_user(to.add(8), from, sys::bound::<BYTES>(listed * 8));
+        Copied { len: (listed + 1) * 8, failed }
     }
 }
 

@@ -4,6 +4,8 @@
 //! [`Header::parse`], which fails instead of panicking when bytes are short or unknown.
 #![no_std]
 
+pub mod signature;
+
 /// One hook: what was called. The number is its index in the counters and its id in records.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,22 +38,21 @@ pub enum Hook {
     ZmqMsgRecv = 24,
     TritonRequestNew = 25,
     TritonRequestSetId = 26,
-    TritonRequestSetCorrelationId = 27,
-    TritonInferAsync = 28,
-    TritonRequestCancel = 29,
-    TritonRequestDelete = 30,
-    TritonExecute = 31,
+    TritonInferAsync = 27,
+    TritonRequestCancel = 28,
+    TritonRequestDelete = 29,
+    TritonExecute = 30,
+    TritonInstanceFinalize = 31,
     TritonFactoryNew = 32,
     TritonResponseNew = 33,
     TritonResponseNewFromFactory = 34,
     TritonResponseSend = 35,
     TritonFactorySendFlags = 36,
-    TritonRequestRelease = 37,
-    TritonReportStatistics = 38,
+    TritonReportStatistics = 37,
 }
 
 /// One more than the largest hook id: the length of every table indexed by hook.
-pub const HOOK_SLOTS: usize = 39;
+pub const HOOK_SLOTS: usize = 38;
 
 /// What a hook does with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,17 +100,16 @@ impl Hook {
         Hook::ZmqMsgRecv,
         Hook::TritonRequestNew,
         Hook::TritonRequestSetId,
-        Hook::TritonRequestSetCorrelationId,
         Hook::TritonInferAsync,
         Hook::TritonRequestCancel,
         Hook::TritonRequestDelete,
         Hook::TritonExecute,
+        Hook::TritonInstanceFinalize,
         Hook::TritonFactoryNew,
         Hook::TritonResponseNew,
         Hook::TritonResponseNewFromFactory,
         Hook::TritonResponseSend,
         Hook::TritonFactorySendFlags,
-        Hook::TritonRequestRelease,
         Hook::TritonReportStatistics,
     ];
 
@@ -149,17 +149,16 @@ impl Hook {
             Hook::ZmqMsgRecv => "zmq_msg_recv",
             Hook::TritonRequestNew => "TRITONSERVER_InferenceRequestNew",
             Hook::TritonRequestSetId => "TRITONSERVER_InferenceRequestSetId",
-            Hook::TritonRequestSetCorrelationId => "TRITONSERVER_InferenceRequestSetCorrelationId",
             Hook::TritonInferAsync => "TRITONSERVER_ServerInferAsync",
             Hook::TritonRequestCancel => "TRITONSERVER_InferenceRequestCancel",
             Hook::TritonRequestDelete => "TRITONSERVER_InferenceRequestDelete",
             Hook::TritonExecute => "TRITONBACKEND_ModelInstanceExecute",
+            Hook::TritonInstanceFinalize => "TRITONBACKEND_ModelInstanceFinalize",
             Hook::TritonFactoryNew => "TRITONBACKEND_ResponseFactoryNew",
             Hook::TritonResponseNew => "TRITONBACKEND_ResponseNew",
             Hook::TritonResponseNewFromFactory => "TRITONBACKEND_ResponseNewFromFactory",
             Hook::TritonResponseSend => "TRITONBACKEND_ResponseSend",
             Hook::TritonFactorySendFlags => "TRITONBACKEND_ResponseFactorySendFlags",
-            Hook::TritonRequestRelease => "TRITONBACKEND_RequestRelease",
             Hook::TritonReportStatistics => "TRITONBACKEND_ModelInstanceReportStatistics",
         }
     }
@@ -189,17 +188,16 @@ impl Hook {
             Hook::Exec | Hook::Fork | Hook::Exit => Action::Process,
             Hook::TritonRequestNew
             | Hook::TritonRequestSetId
-            | Hook::TritonRequestSetCorrelationId
             | Hook::TritonInferAsync
             | Hook::TritonRequestCancel
             | Hook::TritonRequestDelete
             | Hook::TritonExecute
+            | Hook::TritonInstanceFinalize
             | Hook::TritonFactoryNew
             | Hook::TritonResponseNew
             | Hook::TritonResponseNewFromFactory
             | Hook::TritonResponseSend
             | Hook::TritonFactorySendFlags
-            | Hook::TritonRequestRelease
             | Hook::TritonReportStatistics => Action::Call,
         }
     }
@@ -325,6 +323,8 @@ pub const HEADER_BYTES: usize = 64;
 /// Payload bytes of the record sizes. Ring-buffer reservations have constant sizes because a uprobe may be preempted,
 /// which makes per-CPU scratch space unsafe.
 pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
+/// Of a call of a library's interface without text; otherwise as [`SMALL_PAYLOAD`].
+pub const TINY_PAYLOAD: usize = 128 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
 pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
@@ -451,6 +451,9 @@ impl Cookie {
     /// The cookie of a hook.
     #[must_use]
     pub const fn of(hook: Hook) -> Cookie {
+        if let Some(signature) = signature::Signature::of(hook) {
+            return Cookie(hook as u64 | signature.packed());
+        }
         let shape = match hook {
             Hook::Readv | Hook::Writev => Shape::Vectors,
             Hook::Recvmsg | Hook::Sendmsg => Shape::Message,

@@ -9,6 +9,7 @@ mod maps;
 mod message;
 mod process;
 mod socket;
+mod span;
 mod sys;
 mod syscalls;
 mod tls;

@@ -34,6 +34,10 @@ pub static CALLS: HashMap<CallKey, CallArguments> = HashMap::with_max_entries(16
 #[map]
 pub static STARTED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
 
+/// What each thread had made last ([`inferscope_ebpf::signature::Kind::Made`]). As in [`STARTED`].
+#[map]
+pub static MADE: LruHashMap<u64, Made> = LruHashMap::with_max_entries(16_384, 0);
+
 /// Cookie of each syscall number, for the syscall tracepoints; 0 elsewhere. Numbers differ by architecture, so the
 /// loader fills it.
 #[map]
@@ -43,7 +47,16 @@ pub static SYSCALLS: Array<u64> = Array::with_max_entries(512, 0);
 #[map]
 pub static COUNTS: PerCpuArray<Counts> = PerCpuArray::with_max_entries(HOOK_SLOTS as u32, 0);
 
-/// A thread may be in a TLS or message call and, inside it, in a socket call.
+/// Where the object that a thread had made was stored, and its maker.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Made {
+    pub stored_at: u64,
+    pub maker: u64,
+}
+
+/// A thread may be in a TLS or message call and, inside it, in a socket call. Each function of a library's interface is a
+/// layer of its own: they call back.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CallKey {

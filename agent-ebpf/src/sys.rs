@@ -2,7 +2,10 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_probe_read_user},
+    helpers::{
+        bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns,
+        generated::{bpf_probe_read_user, bpf_probe_read_user_str},
+    },
     programs::ProbeContext,
 };
 use inferscope_ebpf::Cookie;
@@ -38,6 +41,20 @@ pub fn cookie<C: EbpfContext>(ctx: &C) -> Cookie {
 pub fn arguments(ctx: &ProbeContext) -> [u64; 4] {
     let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
     [argument(0), argument(1), argument(2), 0]
+}
+
+/// Where the stack pointer lies in x86-64's registers, in words.
+const X86_64_STACK_POINTER: usize = 19;
+
+/// The seventh argument of the function that this probe sits in: in a register, or (x86-64) above the return address.
+#[inline(always)]
+pub fn seventh_argument(ctx: &ProbeContext) -> Option<u64> {
+    if let Some(argument) = ctx.arg::<u64>(6) {
+        return Some(argument);
+    }
+    // SAFETY: the context of a uprobe is the registers, and this machine's have more words than this.
+    let stack = unsafe { *ctx.as_ptr().cast::<u64>().add(X86_64_STACK_POINTER) };
+    read_user(stack + 8)
 }
 
 /// `value`, at most `MAX`, in a way that the verifier believes.
@@ -80,4 +97,16 @@ pub unsafe fn copy_user(to: *mut u8, from: u64, len: u64) -> u64 {
     // SAFETY: by the contract above.
     let result = unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const _) };
     (result >> 63) as u64
+}
+
+/// Copies text of the traced process, at most `LEN` bytes with its NUL. Its length without the NUL; `None` where it
+/// could not be read.
+///
+/// # Safety
+/// `to` must be valid for `LEN` bytes, and the verifier must be able to see it.
+#[inline(always)]
+pub unsafe fn copy_text<const LEN: u32>(to: *mut u8, from: u64) -> Option<u64> {
+    // SAFETY: by the contract above.
+    let result = unsafe { bpf_probe_read_user_str(to.cast(), LEN, from as *const _) };
+    if result > 0 { Some(result as u64 - 1) } else { None }
 }

@@ -82,6 +82,8 @@ pub struct Event {
     pub hook: Hook,
     /// Whether the connection was there before the agent was.
     pub midway: bool,
+    /// The thread that called.
+    pub thread: u32,
     /// What.
     pub kind: EventKind,
 }
@@ -190,7 +192,8 @@ impl Event {
             Action::Call => EventKind::Call(call(&header, payload)?),
             Action::Process => return None,
         };
-        Some(Event { time: Nanos(header.time_ns), conn, hook, midway: header.flags & FLAG_MIDWAY != 0, kind })
+        let (time, midway) = (Nanos(header.time_ns), header.flags & FLAG_MIDWAY != 0);
+        Some(Event { time, conn, hook, midway, thread: header.tid, kind })
     }
 }
 

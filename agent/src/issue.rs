@@ -45,8 +45,24 @@ pub enum Issue {
     EngineMessageMalformed,
     /// A message between a server's processes of which too little was copied.
     EngineMessageTruncated,
+    /// A call of a server's library with fewer arguments than its hook brings.
+    CallUnreadable,
+    /// More objects of a server's library than are held; the older ones were forgotten.
+    ObjectsOverBound,
+    /// More inferences under way in a process than are followed; the oldest was forgotten.
+    InferencesOverBound,
+    /// More instances of models in a process than are held; the one idle longest was forgotten.
+    InstancesOverBound,
+    /// A response that belongs to no request that was seen being made: one from before, or from a thread that did not make it.
+    ResponseUnattributed,
+    /// An execution of a model that no request was seen to name (a step of an ensemble): it is not counted.
+    ExecutionUnattributed,
     /// Bytes that are no ZeroMQ frame where one should begin.
     ZmtpMalformed,
+    /// Bytes that are no HTTP/2 frame where one should begin.
+    Http2Malformed,
+    /// A block of HTTP/2 header fields that can't be read, or longer than the bound.
+    HpackMalformed,
 }
 
 impl Issue {
@@ -72,7 +88,15 @@ impl Issue {
         Issue::EngineClock,
         Issue::EngineMessageMalformed,
         Issue::EngineMessageTruncated,
+        Issue::CallUnreadable,
+        Issue::ObjectsOverBound,
+        Issue::InferencesOverBound,
+        Issue::InstancesOverBound,
+        Issue::ResponseUnattributed,
+        Issue::ExecutionUnattributed,
         Issue::ZmtpMalformed,
+        Issue::Http2Malformed,
+        Issue::HpackMalformed,
     ];
 
     /// Label value.
@@ -99,7 +123,15 @@ impl Issue {
             Issue::EngineClock => "engine_clock",
             Issue::EngineMessageMalformed => "engine_message_malformed",
             Issue::EngineMessageTruncated => "engine_message_truncated",
+            Issue::CallUnreadable => "call_unreadable",
+            Issue::ObjectsOverBound => "objects_over_bound",
+            Issue::InferencesOverBound => "inferences_over_bound",
+            Issue::InstancesOverBound => "instances_over_bound",
+            Issue::ResponseUnattributed => "response_unattributed",
+            Issue::ExecutionUnattributed => "execution_unattributed",
             Issue::ZmtpMalformed => "zmtp_malformed",
+            Issue::Http2Malformed => "http2_malformed",
+            Issue::HpackMalformed => "hpack_malformed",
         }
     }
 }

@@ -82,6 +82,7 @@ impl Pipeline {
             .collect();
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
+        self.metrics.pending(view.pending);
         self.flush();
         view.connections
     }
@@ -108,19 +109,30 @@ impl Pipeline {
             match output {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
-                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&record));
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
                     self.metrics.record_traced(&record, exemplar.as_ref());
-                    if let Some(records) = &mut self.records
-                        && let Err(error) = writeln!(records, "{}", record.to_json())
-                    {
-                        tracing::error!("the request log cannot be written, it ends here: {error}");
-                        self.records = None;
-                    }
+                    self.log_request(|| record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
+                Output::Refused(refusal) => self.metrics.refused(&refusal),
+                Output::Inference(inference) => {
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*inference));
+                    self.metrics.inference_traced(&inference, exemplar.as_ref());
+                    self.log_request(|| inference.to_json());
+                }
+                Output::Executed(executed) => self.metrics.executed(&executed),
                 Output::Issue(issue) => self.issue(issue),
             }
+        }
+    }
+
+    fn log_request(&mut self, line: impl FnOnce() -> serde_json::Value) {
+        if let Some(records) = &mut self.records
+            && let Err(error) = writeln!(records, "{}", line())
+        {
+            tracing::error!("the request log cannot be written, it ends here: {error}");
+            self.records = None;
         }
     }
 

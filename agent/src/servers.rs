@@ -5,8 +5,8 @@ use crate::core::ProcessChange;
 use crate::engine::{MESSAGES, Role, Target};
 use crate::event::Tgid;
 use crate::host::clock;
-use crate::host::identity::Identity;
 use crate::host::discover::{Change, Discovery, Server};
+use crate::host::identity::Identity;
 use crate::kernel::attach::{Probes, Source};
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const LIBRARY_LOOKS: [u64; 6] = [1, 3, 10, 30, 60, 120];
 /// And from then on.
 const LIBRARY_INTERVAL: Duration = Duration::from_secs(60);
+/// At least so long between the looks that new threads of a server ask for.
+const PROMPTED_LOOKS: Duration = Duration::from_secs(1);
 /// How long a front end waits for its engine to be found, before its own end of the message queue is hooked: vLLM's engine
 /// starts half a minute after its front end.
 const ENGINE_WAIT: Duration = Duration::from_secs(60);
@@ -78,6 +80,7 @@ pub type RunTimes = Arc<Mutex<Vec<(String, Duration)>>>;
 struct Attached {
     since: Instant,
     looks: usize,
+    last: Instant,
     next: Instant,
     error: Option<String>,
 }
@@ -119,9 +122,25 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let now = Instant::now();
         match hook {
             Hook::Exec => self.discovery.noticed(tgid, now),
-            Hook::Fork => self.discovery.forked(now),
+            Hook::Fork => {
+                self.discovery.forked(now);
+                self.prompt(tgid, now);
+            }
             // The turn that follows sees that it is gone.
             _ => {}
+        }
+    }
+
+    /// New threads of a process may serve a library that was loaded for them (a Triton model's, whose threads start before
+    /// it is ready): a look now sees its first call.
+    fn prompt(&mut self, tgid: Tgid, now: Instant) {
+        let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
+        let targets = server.engine.hooks(&server.process);
+        if !targets.iter().any(|target| target.library.comes_and_goes()) {
+            return;
+        }
+        if let Some(attached) = self.attached.get_mut(&tgid) {
+            attached.next = attached.next.min(now.max(attached.last + PROMPTED_LOOKS));
         }
     }
 
@@ -160,10 +179,11 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             engine: engine.to_owned(),
             service: service.clone(),
             root: server.root,
+            inside: server.inside,
             role: server.matched.role,
             model: server.matched.model.clone().unwrap_or_default(),
         });
-        self.attached.insert(tgid, Attached { since: now, looks: 0, next: now, error: None });
+        self.attached.insert(tgid, Attached { since: now, looks: 0, last: now, next: now, error: None });
         self.look_for_libraries(tgid, now);
     }
 
@@ -171,11 +191,16 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
         let targets = self.targets(server, now);
         let Some(attached) = self.attached.get_mut(&tgid) else { return };
+        // A look that threads asked for may have come before its turn.
+        while LIBRARY_LOOKS.get(attached.looks).is_some_and(|after| attached.since + Duration::from_secs(*after) <= now)
+        {
+            attached.looks += 1;
+        }
+        attached.last = now;
         attached.next = match LIBRARY_LOOKS.get(attached.looks) {
-            Some(seconds) => attached.since + Duration::from_secs(*seconds),
+            Some(after) => attached.since + Duration::from_secs(*after),
             None => now + LIBRARY_INTERVAL,
         };
-        attached.looks = attached.looks.saturating_add(1);
         match self.probes.attach(tgid, &targets, self.source) {
             Ok(true) => tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached"),
             Ok(false) => {}
@@ -248,7 +273,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     attachment: self.attachment(tgid),
                 },
                 identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
-                hooks: self.probes.hooks(tgid).to_vec(),
+                hooks: self.probes.hooks(tgid),
                 named: server.named,
             }
         };

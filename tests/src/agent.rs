@@ -1,6 +1,7 @@
 //! The agent under test as a guard: started with a configuration of its own, stopped by SIGTERM, killed when dropped.
 
 use crate::process_group::ProcessGroup;
+use crate::sum;
 use anyhow::{Context, Result, bail};
 use inferscope::crosscheck::page;
 use serde_json::Value;
@@ -111,13 +112,7 @@ impl Agent {
 
     /// The sum over a metric's series whose labels contain all of `labels` (`name="value"`).
     pub fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let text = self.get("/metrics")?;
-        let mine = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-                && labels.iter().all(|label| line.contains(label))
-        };
-        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
-        Ok(text.lines().filter(mine).map(value).sum())
+        Ok(sum(&self.get("/metrics")?, name, labels))
     }
 
     /// The finished requests, one JSON object each, in the order in which they ended.

@@ -1,17 +1,20 @@
-//! What the tests and the demo share: a small server, load clients that time themselves, and the real vLLM as a guard.
+//! What the tests and the demo share: a small server, load clients that time themselves, and the real servers as guards.
 //!
-//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures. `offline` and the
+//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures. `offline`, `triton` and the
 //! engine tests borrow its reader of metrics pages, and its comparison of two of them.
 
 pub mod agent;
 pub mod agreement;
 pub mod clock;
+pub mod exchange;
+pub mod flood;
 pub mod load;
 pub mod mixed;
 pub mod offline;
 pub mod openai_server;
 pub mod recorder;
 pub mod replay;
+pub mod triton;
 pub mod unusual;
 pub mod vllm;
 
@@ -19,3 +22,14 @@ pub mod vllm;
 mod cache;
 #[path = "../../xtask/src/process_group.rs"]
 pub mod process_group;
+
+/// The sum over those series of a metric, on a page of them, whose labels contain all of `labels` (`name="value"`).
+#[must_use]
+pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let mine = |line: &&str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+            && labels.iter().all(|label| line.contains(label))
+    };
+    let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
+    page.lines().filter(mine).map(value).sum()
+}

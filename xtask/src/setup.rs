@@ -18,7 +18,7 @@ const DEBIAN_PACKAGES: &[&str] =
 /// Options of `setup`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also install the real vLLM (CPU build, about 6 GB) with a tiny model, its Rust front end and a TLS certificate
+    /// Also install the real servers (vLLM for the CPU and Triton, about 6 GB) with tiny models and a TLS certificate
     #[arg(long)]
     engines: bool,
 }

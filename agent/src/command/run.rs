@@ -103,7 +103,8 @@ impl Daemon<'_> {
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
-        let mut daemon = Daemon { arguments, config, log, live, pipeline, metrics, exposed, otlp, started, refreshed: None };
+        let mut daemon =
+            Daemon { arguments, config, log, live, pipeline, metrics, exposed, otlp, started, refreshed: None };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());

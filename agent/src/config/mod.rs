@@ -119,7 +119,12 @@ settings! {
         inter_token_latency_seconds: Vec<f64> = vec![
             0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
         ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
-        /// llm_batch_size, in sequences
+        /// triton_request_duration_seconds, triton_queue_duration_seconds, triton_compute_duration_seconds and
+        /// triton_execution_duration_seconds
+        inference_duration_seconds: Vec<f64> = vec![
+            0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// llm_batch_size, in sequences, and triton_batch_size, in requests
         batch_size: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],
             must |bounds: &Vec<f64>| bucket_bounds(bounds);
     }

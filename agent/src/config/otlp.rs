@@ -94,7 +94,8 @@ impl Otlp {
     /// The buckets that histograms need.
     #[must_use]
     pub fn resolution(&self) -> Resolution {
-        let exponential = |destination: &Destination| destination.metrics && destination.histograms == Aggregation::Exponential;
+        let exponential =
+            |destination: &Destination| destination.metrics && destination.histograms == Aggregation::Exponential;
         if self.destinations.0.iter().any(exponential) { Resolution::Exponential } else { Resolution::Explicit }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::{Config, ServerRule, Source, document, problem::Path};
+use crate::engine::ENGINES;
 use proptest::prelude::*;
 use std::fs;
 
@@ -66,6 +67,7 @@ buckets: {request_duration_seconds: [1, 2.5]}
 
 #[test]
 fn all_problems_are_reported_at_once_with_line_and_path() {
+    let known = ENGINES.iter().map(|engine| engine.name()).collect::<Vec<_>>().join(", ");
     check(
         r#"listen: 9464
 lisen: here
@@ -87,13 +89,13 @@ buckets:
   time_to_first_token_seconds: []
   inter_token_latency_seconds: [a, .inf]
 "#,
-        r#"f.yaml:1: listen: expected an address like 127.0.0.1:9464, found 9464
+        &r#"f.yaml:1: listen: expected an address like 127.0.0.1:9464, found 9464
 f.yaml:2: lisen: unknown setting, did you mean `listen`?
 f.yaml:4: capture.ring_bytes: expected a power of two, found 1000000000; the next is 1073741824
 f.yaml:5: capture.source: expected auto, uprobes or syscalls, found "magic"
 f.yaml:6: capture.poll_milliseconds: expected a whole number, found -1
 f.yaml:7: capture.rescan_seconds: expected 1 to 3600, found 0
-f.yaml:9: servers[0].engine: no engine is named "vlm", did you mean `vllm`? (known: vllm)
+f.yaml:9: servers[0].engine: no engine is named "vlm", did you mean `vllm`? (known: KNOWN)
 f.yaml:11: servers[1]: `engine` is missing
 f.yaml:11: servers[1]: `argv` is missing
 f.yaml:11: servers[1].service: expected text, found none
@@ -102,7 +104,8 @@ f.yaml:14: labels.bad name: expected a label name of letters, digits and `_`, no
 f.yaml:15: labels.fine: expected text, found 7
 f.yaml:17: buckets.request_duration_seconds: expected ascending bounds, found 0.1 after 0.1
 f.yaml:18: buckets.time_to_first_token_seconds: expected at least one bucket bound
-f.yaml:19: buckets.inter_token_latency_seconds[0]: expected a number, found "a""#,
+f.yaml:19: buckets.inter_token_latency_seconds[0]: expected a number, found "a""#
+            .replace("KNOWN", &known),
     );
 }
 
@@ -110,7 +113,7 @@ f.yaml:19: buckets.inter_token_latency_seconds[0]: expected a number, found "a""
 fn single_problems() {
     check("[1]", "f.yaml:1: expected settings of the form `key: value`, found a list");
     check("capture: 5", "f.yaml:1: capture: expected settings of the form `key: value`, found 5");
-    check("engines: {triton: {}}", "f.yaml:1: engines.triton: unknown setting");
+    check("engines: {nobody: {}}", "f.yaml:1: engines.nobody: unknown setting");
     check("servers: {}", "f.yaml:1: servers: expected a list, found a mapping");
     check("7: x", "f.yaml:1: 7: unknown setting");
     check("limits: {models: 4294967296}", "f.yaml:1: limits.models: expected a whole number, found 4294967296");

@@ -1,17 +1,22 @@
 //! One connection of a traced process: first it finds out what it is, then it is read as HTTP, as messages, or not at all.
 
+use super::asks::{Asks, Sight};
 use super::group::{End, Group};
 use super::http::HttpConnection;
+use super::http2::{Http2Connection, Turn};
 use super::messages::Socket;
 use super::opening::{Opening, Protocols, Start, Verdict};
 use super::tap::Tap;
 use super::transaction::Transaction;
 use super::zmtp::ZmtpConnection;
-use super::{Output, Server, Volume};
+use super::{Output, Server, Told, Volume};
 use crate::config::EngineMessages;
 use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
+
+/// Of each call that receives a request for an inference over HTTP/1. What of its body was not copied is passed over.
+const HEAD_BYTES: u32 = 4096;
 
 /// A connection.
 pub(super) struct Connection {
@@ -24,6 +29,7 @@ pub(super) struct Connection {
 enum State {
     Opening(Opening),
     Http(Box<HttpConnection>),
+    Http2(Box<Http2Connection>),
     Messages(Box<Socket>),
     Zmtp(Box<ZmtpConnection>),
     /// ZeroMQ's, to be read should no better end speak.
@@ -67,7 +73,7 @@ impl Connection {
 
     /// Whether it carries requests to a server of ours, or what its processes say of them.
     pub fn is_ours(&self) -> bool {
-        matches!(self.state, State::Http(_) | State::Messages(_) | State::Zmtp(_) | State::Waiting)
+        matches!(self.state, State::Http(_) | State::Http2(_) | State::Messages(_) | State::Zmtp(_) | State::Waiting)
     }
 
     /// Its requests in flight.
@@ -91,20 +97,33 @@ impl Connection {
     }
 
     /// Takes one event.
-    pub fn step(&mut self, event: &Event, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+    pub fn step(&mut self, event: &Event, group: &mut Group, asks: &mut Asks, out: &mut Vec<Output>) -> Fate {
         self.last_seen = event.time;
+        let from = out.len();
         let fate = match (&event.kind, &mut self.state) {
             (EventKind::Closed, State::Http(http)) => http.closed(event.time, group, out),
+            (EventKind::Closed, State::Http2(http)) => http.closed(event.time, out),
             (EventKind::Closed, _) => Fate::Over,
-            (EventKind::Data(segment), State::Opening(_)) => self.open(event.time, segment, group, out),
+            (EventKind::Data(segment), State::Opening(_)) => self.open(event, segment, group, asks, out),
+            (EventKind::Data(segment), State::Http2(http)) => {
+                let (time, thread) = (event.time, event.thread);
+                http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment)
+            }
             (EventKind::Frame { segment, more }, State::Messages(socket)) => {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
             (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
             (EventKind::Frame { .. } | EventKind::Call(_), _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
             (_, State::Http(http)) => http.step(event, &self.server, group, out),
-            (_, State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
+            (_, State::Http2(_) | State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
+        if self.server.told == Told::ByCalls {
+            // What could not be used as it stands may have been a request.
+            if out.iter().skip(from).any(|output| matches!(output, Output::Issue(_))) {
+                asks.doubts(event.time);
+            }
+            self.ask(event, fate, asks, out);
+        }
         match fate {
             Fate::Unwatched => self.state = State::Unwatched,
             Fate::Waits => self.state = State::Waiting,
@@ -115,20 +134,50 @@ impl Connection {
 
     /// Its end will not be seen.
     pub fn truncate(self, time: Nanos, out: &mut Vec<Output>) {
-        if let State::Http(mut http) = self.state {
-            http.truncate(time, out);
+        match self.state {
+            State::Http(mut http) => http.truncate(time, out),
+            State::Http2(mut http) => http.truncate(time, out),
+            _ => {}
         }
     }
 
-    fn open(&mut self, time: Nanos, segment: &Segment, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+    /// Says what is asked for on it, and whether all of that is seen.
+    fn ask(&mut self, event: &Event, fate: Fate, asks: &mut Asks, out: &mut Vec<Output>) {
+        let sight = match &mut self.state {
+            State::Http(http) => http.ask(event.thread, asks, out),
+            State::Opening(opening) => opening.sight(),
+            State::Http2(http) => http.sight(),
+            State::Messages(_) | State::Zmtp(_) | State::Waiting | State::Unwatched => Sight::Clear,
+        };
+        let is_over = matches!(fate, Fate::Unwatched | Fate::Over);
+        asks.sees(event.time, self.key, if is_over { Sight::Clear } else { sight });
+    }
+
+    fn open(
+        &mut self,
+        event: &Event,
+        segment: &Segment,
+        group: &mut Group,
+        asks: &mut Asks,
+        out: &mut Vec<Output>,
+    ) -> Fate {
+        let (time, thread) = (event.time, event.thread);
         let protocols = self.protocols(group);
         let State::Opening(opening) = &mut self.state else { return Fate::Lives };
         let (start, held) = match opening.read(time, segment, protocols) {
             Verdict::Undecided => return Fate::Lives,
             Verdict::NotOurs => return Fate::Unwatched,
-            Verdict::Http2 => {
+            Verdict::Http2(..) if self.server.told == Told::ByRequests => {
                 out.push(Output::Issue(Issue::ProtocolUnknown));
                 return Fate::Unwatched;
+            }
+            Verdict::Http2(start, held) => {
+                let mut http = Box::new(Http2Connection::new(start));
+                for (time, segment) in held.iter().map(|(time, segment)| (*time, segment)).chain([(time, segment)]) {
+                    http.data(&mut Turn { time, thread, key: self.key, server: &self.server, asks, out }, segment);
+                }
+                self.state = State::Http2(http);
+                return Fate::Lives;
             }
             Verdict::Zmtp(..) if !group.needs_wire(time) => return Fate::Waits,
             Verdict::Zmtp(start, held) => {
@@ -148,6 +197,11 @@ impl Connection {
             http.data(*time, self.key, segment, &self.server, group, out);
         }
         let fate = http.data(time, self.key, segment, &self.server, group, out);
+        if self.server.told == Told::ByCalls {
+            // Its head says it all, but for an id, which comes next.
+            let (direction, volume) = (Direction::Read, Volume::Head(HEAD_BYTES));
+            out.push(Output::Volume { conn: self.key, direction, volume });
+        }
         self.state = State::Http(http);
         fate
     }
@@ -163,7 +217,10 @@ impl Connection {
 
     /// What may be spoken on it that is worth reading.
     fn protocols(&self, group: &Group) -> Protocols {
-        let Server { engine, role, messages, .. } = &self.server;
+        let Server { engine, role, messages, told, .. } = &self.server;
+        if *told == Told::ByCalls {
+            return Protocols::AnyHttp;
+        }
         let at_socket = *role == Role::Frontend
             && self.key.layer == Layer::Socket
             && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);

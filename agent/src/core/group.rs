@@ -11,7 +11,7 @@ use crate::engine::report::{Finish, Iteration, Output as Brought, Report, Schedu
 use crate::engine::{Engine, Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use crate::request::{Origin, Quality, Record, Sequence, Status};
+use crate::request::{Origin, Protocol, Quality, Record, Sequence, Status};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -46,6 +46,8 @@ pub(super) enum End {
 pub(super) struct Group {
     engine: &'static dyn Engine,
     origin: Origin,
+    /// The process at the top of the server that it runs inside.
+    inside: Option<Tgid>,
     model: String,
     processes: BTreeMap<Tgid, Member>,
     end: Option<End>,
@@ -127,6 +129,7 @@ impl Group {
         Group {
             engine,
             origin,
+            inside: None,
             model: String::new(),
             processes: BTreeMap::new(),
             end: None,
@@ -140,6 +143,16 @@ impl Group {
         if self.model.is_empty() {
             model.clone_into(&mut self.model);
         }
+    }
+
+    /// All of it runs inside the server that has `outer` at its top.
+    pub fn within(&mut self, outer: Option<Tgid>) {
+        self.inside = outer.or(self.inside);
+    }
+
+    /// Whether it runs inside the server that has `outer` at its top.
+    pub fn is_inside(&self, outer: Tgid) -> bool {
+        self.inside == Some(outer)
     }
 
     /// Returns whether it was the last process.
@@ -252,7 +265,7 @@ impl Group {
                 // The front end ended it by itself; the engine will not say a last word.
                 Status::Ok if held.ended.is_some() && !finished => out.push(self.finished(&id)),
                 Status::Ok => held.answered = true,
-                Status::Error | Status::Unknown => {}
+                Status::Error | Status::Rejected | Status::Unknown => {}
             }
             if self.sequences.get(&id).is_some_and(|held| held.ended.is_some()) {
                 self.sequences.remove(&id);
@@ -384,7 +397,6 @@ impl Group {
             service: self.origin.service.to_string(),
             operation: Operation::Generate,
             path: String::new(),
-            caller: None,
             stream: false,
             model: self.model.clone(),
             id: sequence.id.clone(),
@@ -409,6 +421,10 @@ impl Group {
             gaps: Vec::new(),
             sequences: vec![sequence],
             tapped: true,
+            protocol: Protocol::InProcess,
+            grpc_status: None,
+            trace: None,
+            ask: None,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! moment the server closed first. A TLS library does not say who closed; there it is the client, because a server that
 //! dies takes its process along.
 
+use super::asks::{Asks, Sight};
 use super::connection::Fate;
 use super::edges::{self, Reading};
 use super::group::Group;
@@ -27,7 +28,7 @@ use crate::config::Http;
 use crate::engine::Facts;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment};
 use crate::issue::Issue;
-use crate::request::{Delivery, Ending, Quality, Request};
+use crate::request::{Delivery, Ending, Protocol, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
 use crate::wire::stream::Stream;
 use crate::wire::{Item, RequestHead, ResponseHead, Stretch};
@@ -102,6 +103,12 @@ impl HttpConnection {
     /// Requests in flight, oldest first.
     pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.iter()
+    }
+
+    /// Says what is asked for on it, where inferences are told of by calls; and whether all of that is seen.
+    pub fn ask(&mut self, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) -> Sight {
+        self.transactions.iter_mut().for_each(|transaction| transaction.ask(Protocol::Http, thread, asks, out));
+        if self.requests.decoder.is_lost() { Sight::Unclear } else { Sight::Clear }
     }
 
     /// Takes one event other than the close.

@@ -6,19 +6,27 @@
 
 use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
-use crate::event::{ConnKey, Direction, Event, EventKind, Nanos, Tgid};
+use crate::event::{Call, ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
-use crate::request::{Origin, Record};
+use crate::request::ask::Refusal;
+use crate::request::{Inference, Origin, Record};
+use asks::Asks;
 use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
+use inferences::Inferences;
+pub use inferences::{Executed, Pending, Work};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+mod asks;
 mod connection;
 mod edges;
 mod group;
 mod http;
+mod http2;
+mod inferences;
 mod messages;
 mod opening;
 mod tap;
@@ -51,6 +59,8 @@ pub enum ProcessChange {
         service: String,
         /// The process at the top of its server: the processes of one server have the same one.
         root: Tgid,
+        /// The process at the top of the server of another engine that all of its own server runs inside.
+        inside: Option<Tgid>,
         /// What it does there.
         role: Role,
         /// The model that the server was started for, "" where its command line does not say.
@@ -83,6 +93,12 @@ pub enum Output {
     Iterated(Box<Iterated>),
     /// A scheduler is done with a sequence.
     Sequence(Box<Finished>),
+    /// An inference ended.
+    Inference(Box<Inference>),
+    /// An instance of a model executes a batch, or has.
+    Executed(Box<Executed>),
+    /// A request for an inference was refused before any was made.
+    Refused(Box<Refusal>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -131,6 +147,8 @@ pub struct View {
     pub connections: usize,
     /// The schedulers that are seen.
     pub schedulers: Vec<Standing>,
+    /// Requests that wait for their model.
+    pub pending: Vec<Pending>,
 }
 
 /// Requests in flight that a gauge shows as one number.
@@ -154,6 +172,10 @@ pub struct Core {
     servers: BTreeMap<Tgid, Server>,
     /// By the process at their top.
     groups: BTreeMap<Tgid, Group>,
+    /// By the process whose library is called.
+    inferences: BTreeMap<Tgid, Inferences>,
+    /// By the process that is asked.
+    asks: BTreeMap<Tgid, Asks>,
     /// Ordered, so that what is done to several of them is done in the same order in every run.
     connections: BTreeMap<ConnKey, Connection>,
 }
@@ -167,6 +189,16 @@ struct Server {
     root: Tgid,
     http: Http,
     messages: EngineMessages,
+    told: Told,
+}
+
+/// Who tells of a server's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// The requests of its clients, and messages that they are joined to.
+    ByRequests,
+    /// Calls of its library; requests say how those came.
+    ByCalls,
 }
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
@@ -176,25 +208,39 @@ impl Core {
     /// A core that knows no process yet.
     #[must_use]
     pub fn new(options: Options) -> Core {
-        Core { options, servers: BTreeMap::new(), groups: BTreeMap::new(), connections: BTreeMap::new() }
+        Core {
+            options,
+            servers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            inferences: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            connections: BTreeMap::new(),
+        }
     }
 
     /// Takes one input; appends what follows from it.
     pub fn step(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Kernel(event) => self.event(&event, out),
-            Input::Process(ProcessChange::Started { time, tgid, engine, service, root, role, model }) => {
+            Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }) => {
                 self.forget_process(tgid, time, out);
                 let Some(engine) = engine::by_name(&engine) else { return };
                 let origin = Origin { tgid, engine: engine.name(), service: service.into() };
                 let group = self.groups.entry(root).or_insert_with(|| Group::new(engine, origin.clone()));
                 group.started(time, tgid, role, &model);
+                group.within(inside);
                 let Options { http, messages, .. } = self.options;
-                self.servers.insert(tgid, Server { engine, origin, role, root, http, messages });
+                let told = if engine.calls().is_some() { Told::ByCalls } else { Told::ByRequests };
+                self.asks.insert(tgid, Asks::new(origin.clone(), time));
+                self.servers.insert(tgid, Server { engine, origin, role, root, http, messages, told });
             }
             Input::Process(ProcessChange::Ended { time, tgid }) => self.forget_process(tgid, time, out),
             Input::Tick(now) => {
                 self.groups.values_mut().for_each(|group| group.tick(now, out));
+                let from = out.len();
+                self.inferences.values_mut().for_each(|inferences| inferences.tick(now, out));
+                self.join(from, out);
+                self.asks.values_mut().for_each(|asks| asks.tick(now, out));
                 self.settle(now, out);
                 self.connections
                     .retain(|_, connection| connection.is_ours() || now.since(connection.last_seen()) < SILENCE);
@@ -209,13 +255,29 @@ impl Core {
             connection.truncate(time, out);
         }
         self.join(from, out);
+        self.inferences.values_mut().for_each(|inferences| inferences.truncate(time, out));
+        self.asks.values_mut().for_each(|asks| asks.finish(out));
     }
 
     /// What is under way now.
     #[must_use]
     pub fn view(&self) -> View {
         let schedulers = self.groups.values().flat_map(Group::standing).collect();
-        let mut view = View { connections: self.connections.len(), schedulers, ..View::default() };
+        let pending = self.inferences.values().flat_map(Inferences::pending).collect();
+        let mut view = View { connections: self.connections.len(), schedulers, pending, ..View::default() };
+        for inference in self.inferences.values().flat_map(Inferences::generating) {
+            if self.is_tapped_inside(inference.origin.tgid) {
+                continue;
+            }
+            let running = Running {
+                tgid: inference.origin.tgid,
+                engine: inference.origin.engine,
+                service: Arc::clone(&inference.origin.service),
+                model: inference.model.clone(),
+                operation: Operation::Generate,
+            };
+            *view.running.entry(running).or_default() += 1;
+        }
         for transaction in self.connections.values().flat_map(Connection::transactions) {
             let Some((origin, facts)) = transaction.running() else { continue };
             let running = Running {
@@ -243,13 +305,43 @@ impl Core {
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<Output>) {
+        if let EventKind::Call(call) = &event.kind {
+            return self.call(event, call, out);
+        }
         let from = out.len();
         self.connection_event(event, out);
         self.join(from, out);
     }
 
-    /// Brings the requests that ended since `from` together with their sequences.
+    /// A function of a server's library was called.
+    fn call(&mut self, event: &Event, call: &Call, out: &mut Vec<Output>) {
+        let tgid = event.conn.tgid;
+        let tapped = self.is_tapped_inside(tgid);
+        let Some(server) = self.servers.get(&tgid) else { return };
+        let Some(asks) = self.asks.get_mut(&tgid) else { return };
+        let inferences = match self.inferences.entry(tgid) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(reader) = server.engine.calls() else { return };
+                place.insert(Inferences::new(server.origin.clone(), reader))
+            }
+        };
+        let from = out.len();
+        inferences.call(event, call, tapped, asks, out);
+        self.join(from, out);
+    }
+
+    /// Whether an engine inside this process's server tells of its own work.
+    fn is_tapped_inside(&self, tgid: Tgid) -> bool {
+        let root = self.servers.get(&tgid).map(|server| server.root);
+        root.is_some_and(|root| self.groups.values().any(|group| group.is_inside(root) && group.tapped()))
+    }
+
+    /// Brings the requests that ended since `from` together with their sequences, or with the inferences that came of them.
     fn join(&mut self, from: usize, out: &mut Vec<Output>) {
+        if out.len() > from {
+            self.join_inferences(from, out);
+        }
         let mut more = Vec::new();
         for output in out.iter_mut().skip(from) {
             let Output::Record(record) = output else { continue };
@@ -261,6 +353,26 @@ impl Core {
             }
         }
         out.append(&mut more);
+    }
+
+    fn join_inferences(&mut self, from: usize, out: &mut Vec<Output>) {
+        for output in out.split_off(from) {
+            let joined = match output {
+                Output::Record(record) if self.is_told_by_calls(record.tgid) => {
+                    self.asks.get_mut(&record.tgid).and_then(|asks| asks.answered(&record))
+                }
+                Output::Inference(inference) => match self.asks.get_mut(&inference.origin.tgid) {
+                    Some(asks) => asks.ended(inference).map(Output::Inference),
+                    None => Some(Output::Inference(inference)),
+                },
+                other => Some(other),
+            };
+            out.extend(joined);
+        }
+    }
+
+    fn is_told_by_calls(&self, tgid: Tgid) -> bool {
+        self.servers.get(&tgid).is_some_and(|server| server.told == Told::ByCalls)
     }
 
     fn connection_event(&mut self, event: &Event, out: &mut Vec<Output>) {
@@ -277,7 +389,8 @@ impl Core {
         }
         let Some(connection) = self.connections.get_mut(&event.conn) else { return };
         let Some(group) = self.groups.get_mut(&server.root) else { return };
-        match connection.step(event, group, out) {
+        let Some(asks) = self.asks.get_mut(&event.conn.tgid) else { return };
+        match connection.step(event, group, asks, out) {
             Fate::Lives => {}
             Fate::Unwatched | Fate::Waits => {
                 for direction in [Direction::Read, Direction::Write] {
@@ -295,6 +408,12 @@ impl Core {
             connection.truncate(time, out);
         }
         self.join(from, out);
+        if let Some(mut inferences) = self.inferences.remove(&tgid) {
+            inferences.truncate(time, out);
+        }
+        if let Some(mut asks) = self.asks.remove(&tgid) {
+            asks.finish(out);
+        }
         let Some(server) = self.servers.remove(&tgid) else { return };
         if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {
             self.groups.remove(&server.root);

@@ -1,13 +1,15 @@
 //! What a connection is, by what is first said on it.
 //!
-//! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1;
-//! ZeroMQ greets from both sides. One joined midway is decided by the first call that begins like a message, like a piece
+//! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1 or,
+//! where a server of theirs does, HTTP/2; ZeroMQ greets from both sides. One joined midway is decided by the first call that begins like a message, like a piece
 //! of an event stream or like ZeroMQ's frames. Others are given a number of calls, then no longer watched: logs, wake-up
 //! pipes and message queues look like that. It errs at a long upload that was under way when the agent came: that
 //! connection is not watched any more.
 
+use super::asks::Sight;
 use crate::event::{Direction, Nanos, Segment};
 use crate::wire::http1::{self, sniff};
+use crate::wire::http2;
 use crate::wire::zmtp;
 
 /// Calls on a connection joined midway that begin like nothing known, before it is given up.
@@ -34,6 +36,8 @@ pub(super) enum Protocols {
     Http,
     /// And messages between the server's processes.
     HttpAndZmtp,
+    /// Requests of clients, over HTTP/2 as well.
+    AnyHttp,
 }
 
 /// What is known of a connection.
@@ -44,8 +48,8 @@ pub(super) enum Verdict {
     Http(Start, Vec<(Nanos, Segment)>),
     /// ZeroMQ speaks on it. With what was held back, to be read first.
     Zmtp(Start, Vec<(Nanos, Segment)>),
-    /// No decoder of ours reads it: HTTP/2.
-    Http2,
+    /// Clients speak HTTP/2 on it. With what was held back, to be read first.
+    Http2(Start, Vec<(Nanos, Segment)>),
     /// The process is the client there, or it is TLS (the clear text is seen elsewhere), or it is noise.
     NotOurs,
 }
@@ -64,6 +68,11 @@ pub(super) enum Start {
 impl Opening {
     pub fn new(midway: bool) -> Opening {
         Opening { seen: if midway { Seen::Midway } else { Seen::FromStart }, held: Vec::new(), strange: 0 }
+    }
+
+    /// Whether it may carry requests that are not seen.
+    pub fn sight(&self) -> Sight {
+        if self.seen == Seen::Midway { Sight::Unclear } else { Sight::Clear }
     }
 
     /// Judges by one more segment.
@@ -94,12 +103,14 @@ impl Opening {
             }
         }
         if segment.direction == Direction::Write {
-            return Verdict::NotOurs;
+            // Only servers of HTTP/2 may speak first.
+            let greets = protocols == Protocols::AnyHttp && http2::is_greeting(&first);
+            return if greets { self.hold(time, segment) } else { Verdict::NotOurs };
         }
         match sniff(&first) {
             None => self.hold(time, segment),
             Some(http1::Opening::Request) => Verdict::Http(Start::Beginning, std::mem::take(&mut self.held)),
-            Some(http1::Opening::Http2) => Verdict::Http2,
+            Some(http1::Opening::Http2) => Verdict::Http2(Start::Beginning, std::mem::take(&mut self.held)),
             Some(http1::Opening::Response | http1::Opening::Tls | http1::Opening::Other) => Verdict::NotOurs,
         }
     }
@@ -119,10 +130,16 @@ impl Opening {
                 Verdict::Http(Start::Message(direction), Vec::new())
             }
             (Direction::Write, _) if begins_event_chunk(&segment.bytes) => Verdict::Http(Start::Anywhere, Vec::new()),
-            (_, Some(http1::Opening::Http2)) => Verdict::Http2,
+            (Direction::Read, Some(http1::Opening::Http2)) if segment.position == 0 => {
+                Verdict::Http2(Start::Beginning, Vec::new())
+            }
+            (_, Some(http1::Opening::Http2)) => Verdict::Http2(Start::Anywhere, Vec::new()),
             (_, Some(http1::Opening::Request | http1::Opening::Response | http1::Opening::Tls)) => Verdict::NotOurs,
             _ if protocols == Protocols::HttpAndZmtp && zmtp::is_plausible(&segment.bytes) => {
                 Verdict::Zmtp(Start::Anywhere, Vec::new())
+            }
+            _ if protocols == Protocols::AnyHttp && http2::is_plausible(&segment.bytes) => {
+                Verdict::Http2(Start::Anywhere, Vec::new())
             }
             (_, Some(http1::Opening::Other) | None) => {
                 self.strange += 1;

@@ -1,11 +1,12 @@
 //! One request and its answer on a connection: brings together the body's coding, the engine and the times.
 
-use super::Server;
-use crate::engine::{Exchange, Facts};
+use super::asks::{Answers, Ask, Asks};
+use super::{Output, Server, Told};
+use crate::engine::{Exchange, Facts, Requests};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Caller, Delivery, Ending, Origin, Quality, Record, Request};
-use crate::wire::{Message, RequestHead, ResponseHead, Side, header, sse};
+use crate::request::{AskId, Caller, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
+use crate::wire::{Message, RequestHead, ResponseHead, Side, grpc, header, sse};
 
 /// A request in flight.
 pub(super) struct Transaction {
@@ -13,6 +14,9 @@ pub(super) struct Transaction {
     /// `None` where the request is not inference: it is held only so that answers meet their requests.
     exchange: Option<Box<dyn Exchange>>,
     body: Body,
+    told: Told,
+    trace: Option<Caller>,
+    ask: Option<AskId>,
 }
 
 /// How the response's body is read.
@@ -26,18 +30,73 @@ enum Body {
 impl Transaction {
     /// A request whose head is read; its first byte came at `arrival`.
     pub fn open(server: &Server, head: &RequestHead, arrival: Nanos) -> Transaction {
-        let mut request = Request::new(server.origin.clone(), head.path.clone(), arrival);
-        request.called_by(Caller::read(&head.headers));
         Transaction {
-            request,
+            request: Request::new(server.origin.clone(), head.path.clone(), arrival),
             exchange: server.engine.open(head),
             body: Body::Whole,
+            told: server.told,
+            trace: Caller::read(&head.headers),
+            ask: None,
         }
+    }
+
+    /// What it asks for, where inferences are told of by calls and all of the request was read; said once.
+    pub fn ask(&mut self, protocol: Protocol, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
+        let Some(facts) = self.exchange.as_ref().map(|exchange| exchange.facts()) else { return };
+        if self.told == Told::ByRequests || self.ask.is_some() || !facts.inference || !self.request.is_received() {
+            return;
+        }
+        let ask = Ask { protocol, thread, ..self.asks_for(facts, self.request.arrival()) };
+        self.ask = Some(asks.ready(ask, out));
+    }
+
+    /// What a message of a stream of requests asks for; it came at `arrival`.
+    pub fn ask_one(&mut self, arrival: Nanos, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) {
+        let facts = self.exchange.as_ref().map(|exchange| exchange.facts()).filter(|facts| facts.inference);
+        if let Some(facts) = facts {
+            let ask =
+                Ask { protocol: Protocol::Grpc, thread, answers: Answers::Shared, ..self.asks_for(facts, arrival) };
+            asks.ready(ask, out);
+        }
+    }
+
+    fn asks_for(&self, facts: &Facts, arrival: Nanos) -> Ask {
+        let (model, id) = (facts.model.clone().unwrap_or_default(), facts.id.clone());
+        Ask {
+            protocol: Protocol::Http,
+            thread: 0,
+            model,
+            id,
+            arrival,
+            trace: self.trace.clone(),
+            answers: Answers::Own,
+        }
+    }
+
+    /// Whether its body holds any number of requests. Nothing is said of it as a whole then.
+    pub fn is_many(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.requests() == Requests::Many)
+    }
+
+    /// It is spoken in another protocol than HTTP/1.
+    pub fn speaks(&mut self, protocol: Protocol) {
+        self.request.speaks(protocol);
+    }
+
+    /// A piece of gRPC's framing of a body.
+    pub fn rpc(&mut self, time: Nanos, side: Side, item: grpc::Item<'_>, issues: &mut Vec<Issue>) {
+        self.tell(time, &Message::Rpc(side, item), issues);
+    }
+
+    /// gRPC's status, behind the answer.
+    pub fn grpc_status(&mut self, status: u32) {
+        self.request.grpc_status(status);
     }
 
     /// Who answers it and what is known of it; `None` where it is not inference.
     pub fn running(&self) -> Option<(&Origin, &Facts)> {
-        Some((self.request.origin(), self.exchange.as_ref()?.facts()))
+        let exchange = self.exchange.as_ref().filter(|_| self.told == Told::ByRequests)?;
+        Some((self.request.origin(), exchange.facts()))
     }
 
     /// What is known of an answer whose content has begun.
@@ -85,11 +144,13 @@ impl Transaction {
         self.request.headers(time, head.status, delivery);
         let coding = header(&head.headers, "content-encoding").unwrap_or("identity");
         self.body = match delivery {
+            // Whoever computes it tells what became of it.
+            _ if self.told == Told::ByCalls => Body::Unread,
             _ if !coding.eq_ignore_ascii_case("identity") => Body::Unread,
             Delivery::Streamed => Body::Events(Box::default()),
             Delivery::Whole => Body::Whole,
         };
-        if matches!(self.body, Body::Unread) && self.exchange.is_some() {
+        if matches!(self.body, Body::Unread) && self.exchange.is_some() && self.told == Told::ByRequests {
             issues.push(Issue::ContentEncoded);
         }
         self.tell(time, &Message::Response(head), issues);
@@ -140,7 +201,8 @@ impl Transaction {
             self.tell(time, &Message::End(Side::Response), issues);
         }
         let exchange = self.exchange?;
-        Some(self.request.end(time, ending, exchange.facts()))
+        let record = self.request.end(time, ending, exchange.facts());
+        Some(Record { trace: self.trace, ask: self.ask, ..record })
     }
 
     /// Tells the engine what says nothing about time.

@@ -10,12 +10,15 @@ use crate::issue::Issue;
 use crate::wire::{Message, RequestHead};
 use inferscope_ebpf::Hook;
 
+pub mod inference;
+pub mod kserve;
 pub mod openai;
 pub mod report;
+pub mod triton;
 pub mod vllm;
 
 /// Every engine that this build knows, in the order in which they are asked.
-pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm];
+pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &triton::Triton];
 
 /// The engine of a name (label value and configuration key).
 #[must_use]
@@ -45,6 +48,11 @@ pub trait Engine: Sync {
     /// A reader of what the server's processes tell each other, one for each message socket; `None` where this kind of
     /// server has no such messages.
     fn messages(&self) -> Option<Box<dyn report::Messages>> {
+        None
+    }
+
+    /// A reader of the calls of the server's library, one for each process; `None` where none are hooked.
+    fn calls(&self) -> Option<Box<dyn inference::Calls>> {
         None
     }
 
@@ -111,6 +119,19 @@ pub enum Library {
     OpenSsl,
     /// Any mapped `libzmq*.so*`.
     ZeroMq,
+    /// Any mapped `libtritonserver*.so*`.
+    Triton,
+    /// Any mapped `libtriton_*.so*`: each carries one backend. They come and go with the models that need them.
+    TritonBackend,
+}
+
+impl Library {
+    /// Whether a server maps such a library while it serves, and has work for it at once: then new threads and children are
+    /// a reason to look for it.
+    #[must_use]
+    pub const fn comes_and_goes(self) -> bool {
+        matches!(self, Library::TritonBackend)
+    }
 }
 
 /// Socket and TLS hooks that every HTTP server needs.
@@ -144,6 +165,28 @@ pub const TLS: Target = Target {
 
 /// ZeroMQ's message calls.
 pub const MESSAGES: Target = Target { library: Library::ZeroMq, hooks: &[Hook::ZmqMsgSend, Hook::ZmqMsgRecv] };
+
+/// Triton's C API: what becomes of a request, whichever way it came.
+pub const TRITON_SERVER: Target = Target {
+    library: Library::Triton,
+    hooks: &[
+        Hook::TritonRequestNew,
+        Hook::TritonRequestSetId,
+        Hook::TritonInferAsync,
+        Hook::TritonRequestCancel,
+        Hook::TritonRequestDelete,
+        Hook::TritonFactoryNew,
+        Hook::TritonResponseNew,
+        Hook::TritonResponseNewFromFactory,
+        Hook::TritonResponseSend,
+        Hook::TritonFactorySendFlags,
+        Hook::TritonReportStatistics,
+    ],
+};
+
+/// What Triton calls in its backends.
+pub const TRITON_BACKEND: Target =
+    Target { library: Library::TritonBackend, hooks: &[Hook::TritonExecute, Hook::TritonInstanceFinalize] };
 
 /// What one message means for the request. A closed vocabulary: an engine that needs more grows it for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +251,20 @@ pub trait Exchange: Send {
 
     /// What is known by now.
     fn facts(&self) -> &Facts;
+
+    /// How many requests its request's body holds.
+    fn requests(&self) -> Requests {
+        Requests::One
+    }
+}
+
+/// How many requests the body of one holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requests {
+    /// It is the request.
+    One,
+    /// Each message is one, and answers come in any order.
+    Many,
 }
 
 /// What an exchange has said of itself, text excluded.
@@ -225,6 +282,8 @@ pub struct Facts {
     pub finish_reason: Option<String>,
     /// The server reported an error inside a stream whose status was already 200.
     pub stream_error: bool,
+    /// It asks for an inference that somebody else tells of.
+    pub inference: bool,
 }
 
 /// Token counts from the server's `usage`.

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Seconds after which to look at a process that was first seen or ran exec: a Python server renames itself any time in its
 /// start-up, a vLLM engine 20 to 60 s after its exec. A process that is gone is not looked at again.
 const LOOKS: [f64; 14] = [0.3, 2.0, 5.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 75.0, 90.0];
+/// Of these, the looks that also ask which libraries a process maps, where nothing else says what it is: a program that
+/// embeds a server. 20 us for a small process, a millisecond for a large one; docs/journal/2026-11-22-triton.md.
+const LIBRARY_LOOKS: [usize; 4] = [1, 3, 8, 13];
 /// At least so long between the scans that a new child or thread of a server asks for.
 const CHILD_SCAN: Duration = Duration::from_secs(2);
 
@@ -42,8 +45,20 @@ pub struct Server {
     pub service: String,
     /// The process at the top of its server: itself, or the furthest ancestor that is of the same engine.
     pub root: Tgid,
+    /// The process at the top of the server of another engine that all this runs inside, if it does: Triton's, of an
+    /// engine that one of its backends started.
+    pub inside: Option<Tgid>,
     /// The operator named it: it must work.
     pub named: bool,
+}
+
+/// How closely to look at a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// At its command line and its ancestors.
+    Quick,
+    /// At its libraries, too.
+    Thorough,
 }
 
 /// When to look at a process again.
@@ -132,8 +147,9 @@ impl Discovery {
             if due.next().is_none_or(|next| next > now) {
                 return true;
             }
+            let look = if LIBRARY_LOOKS.contains(&due.looks) { Look::Thorough } else { Look::Quick };
             due.looks += 1;
-            self.look(*tgid, &mut changes) && due.next().is_some()
+            self.look(*tgid, look, &mut changes) && due.next().is_some()
         });
         self.due = due;
         changes
@@ -158,25 +174,31 @@ impl Discovery {
             if !known.contains(&tgid) {
                 self.noticed(tgid, now);
             }
-            self.look(tgid, changes);
+            self.look(tgid, Look::Quick, changes);
         }
     }
 
     /// Whether it may become a server yet.
-    fn look(&mut self, tgid: Tgid, changes: &mut Vec<Change>) -> bool {
+    fn look(&mut self, tgid: Tgid, look: Look, changes: &mut Vec<Change>) -> bool {
         if self.servers.contains_key(&tgid) {
             return false;
         }
         let Some(start) = procfs::start_time(tgid) else { return false };
-        let Some(process) = procfs::process(tgid) else { return false };
+        let Some(mut process) = procfs::process(tgid) else { return false };
         // A kernel thread has no command line, nor has a process in the middle of its exec.
         if process.argv.is_empty() {
             return true;
         }
-        let Some(verdict) = judge(&process, &self.enabled, &self.rules) else { return true };
+        let mut verdict = judge(&process, &self.enabled, &self.rules);
+        if verdict.is_none() && look == Look::Thorough {
+            process.libraries = procfs::libraries(tgid);
+            verdict = judge(&process, &self.enabled, &self.rules);
+        }
+        let Some(verdict) = verdict else { return true };
         let Verdict { engine, matched, service, named } = verdict;
         let root = root(&process, engine);
-        let server = Server { process, start, engine, matched, service, root, named };
+        let inside = inside(&process, engine, &self.enabled);
+        let server = Server { process, start, engine, matched, service, root, inside, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
         false
@@ -184,11 +206,19 @@ impl Discovery {
 }
 
 fn root(process: &Process, engine: &dyn Engine) -> Tgid {
-    let of_engine = |ancestor: &&Ancestor| {
-        let Ancestor { tgid, comm, argv } = (*ancestor).clone();
-        engine.matches(&Process { tgid, comm, argv, ..Process::default() }).is_some()
-    };
+    let of_engine = |ancestor: &&Ancestor| is_of(ancestor, engine);
     process.ancestors.iter().rfind(of_engine).map_or(process.tgid, |ancestor| ancestor.tgid)
+}
+
+fn inside(process: &Process, engine: &dyn Engine, enabled: &[&'static dyn Engine]) -> Option<Tgid> {
+    let others = enabled.iter().filter(|other| other.name() != engine.name());
+    let of_others = |ancestor: &&Ancestor| others.clone().any(|other| is_of(ancestor, *other));
+    process.ancestors.iter().rfind(of_others).map(|ancestor| ancestor.tgid)
+}
+
+fn is_of(ancestor: &Ancestor, engine: &dyn Engine) -> bool {
+    let Ancestor { tgid, comm, argv } = ancestor.clone();
+    engine.matches(&Process { tgid, comm, argv, ..Process::default() }).is_some()
 }
 
 /// Whose a process is.

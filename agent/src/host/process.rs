@@ -13,6 +13,8 @@ pub struct Process {
     pub argv: Vec<String>,
     /// Where /proc/PID/exe points.
     pub exe: String,
+    /// File names of the libraries that it maps. Empty until its other properties were not enough for any engine.
+    pub libraries: Vec<String>,
     /// Parent, grandparent, …: nearest first, up to init.
     pub ancestors: Vec<Ancestor>,
 }
@@ -34,4 +36,21 @@ impl Process {
     pub fn argv_base(&self, n: usize) -> &str {
         self.argv.get(n).map_or("", |arg| arg.rsplit('/').next().unwrap_or(arg))
     }
+
+    /// The value of `--name value` or `--name=value` in its arguments.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        option(&self.argv, name)
+    }
+}
+
+/// The value of `--name value` or `--name=value`.
+#[must_use]
+pub fn option<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
+    let mut words = argv.iter().map(String::as_str);
+    let value = words.find_map(|word| match word.strip_prefix(name)? {
+        "" => Some(None),
+        value => value.strip_prefix('=').map(Some),
+    })?;
+    value.or_else(|| words.next())
 }

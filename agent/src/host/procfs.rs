@@ -35,7 +35,26 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         parent = stat.parent;
     }
     let exe = fs::read_link(format!("/proc/{}/exe", tgid.0)).unwrap_or_default();
-    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe: exe.to_string_lossy().into_owned(), ancestors })
+    let exe = exe.to_string_lossy().into_owned();
+    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe, libraries: Vec::new(), ancestors })
+}
+
+/// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line
+/// for each mapping.
+#[must_use]
+pub fn libraries(tgid: Tgid) -> Vec<String> {
+    names(&fs::read_to_string(format!("/proc/{}/maps", tgid.0)).unwrap_or_default())
+}
+
+/// Of proc(5)'s lines `address perms offset dev inode path`, those that map a shared library as code.
+fn names(maps: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (mapping, path) = line.split_once('/')?;
+        let name = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next()?;
+        let is_code = mapping.split(' ').nth(1)?.contains('x');
+        (is_code && name.contains(".so")).then(|| name.to_owned())
+    };
+    maps.lines().filter_map(name).collect()
 }
 
 struct Stat {
@@ -77,6 +96,17 @@ mod tests {
         assert_eq!((stat.parent, stat.start), (Tgid(3), StartTime(4242)));
         assert!(parse_stat("").is_none());
         assert!(parse_stat("7 (a").is_none());
+    }
+
+    #[test]
+    fn libraries_are_mapped_as_code() {
+        let maps = "7f0-7f1 r--p 00000000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f1-7f2 r-xp 00026000 fe:00 132                        /usr/lib/libc.so.6\n\
+                    7f2-7f3 r-xp 00000000 fe:00 7                          /opt/my libs/libtritonserver-1.so (deleted)\n\
+                    7f3-7f4 r-xp 00000000 fe:00 9                          /usr/bin/cat\n\
+                    7f4-7f5 r-xp 00000000 00:00 0                          [vdso]\n";
+        assert_eq!(names(maps), ["libc.so.6", "libtritonserver-1.so"]);
+        assert!(libraries(Tgid(std::process::id())).iter().any(|name| name.starts_with("lib")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::connections::Connections;
 use super::load::{LoadError, Loaded, load_program, syscall_of};
-use super::plan::{self, MappedFile, Probe};
+use super::plan::{self, FileId, MappedFile, Probe};
 use crate::engine::{Library, Target};
 use crate::event::Tgid;
 use crate::host::sockets;
@@ -44,13 +44,31 @@ pub enum AttachError {
     Program(String),
 }
 
+#[derive(Default)]
 struct Attachment {
-    /// Files that have been looked at, each for the functions of one target.
-    files: BTreeSet<(MappedFile, &'static [Hook])>,
-    probes: BTreeSet<(MappedFile, Probe)>,
-    links: Vec<UProbeLink>,
+    files: BTreeMap<FileId, Probed>,
+    /// What stands for the socket calls where there are no files to probe.
+    syscalls: Vec<status::Hook>,
+}
+
+/// A file that has been looked at.
+struct Probed {
+    file: MappedFile,
+    /// The targets that it was looked at for.
+    targets: Vec<Target>,
+    /// Wrappers may share an exit, which is then attached once; without a link where the kernel refused.
+    probes: BTreeMap<Probe, Option<UProbeLink>>,
     hooks: Vec<status::Hook>,
-    syscalls: bool,
+}
+
+impl Attachment {
+    fn links(&self) -> usize {
+        self.files.values().flat_map(|probed| probed.probes.values()).flatten().count()
+    }
+
+    fn into_links(self) -> impl Iterator<Item = UProbeLink> {
+        self.files.into_values().flat_map(|probed| probed.probes.into_values()).flatten()
+    }
 }
 
 /// Attaches and detaches.
@@ -102,35 +120,28 @@ impl Probes {
     /// its state says why.
     pub fn attach(&mut self, tgid: Tgid, targets: &[Target], source: Source) -> Result<bool, AttachError> {
         let files = plan::mapped_files(tgid).map_err(|error| AttachError::Maps(tgid.0, error))?;
-        let mut attachment = self.attached.remove(&tgid).unwrap_or_else(|| Attachment {
-            files: BTreeSet::new(),
-            probes: BTreeSet::new(),
-            links: Vec::new(),
-            hooks: Vec::new(),
-            syscalls: false,
-        });
-        let first = attachment.files.is_empty() && !attachment.syscalls;
-        let before = attachment.links.len();
+        let mut attachment = self.attached.remove(&tgid).unwrap_or_default();
+        let first = attachment.files.is_empty() && attachment.syscalls.is_empty();
+        let before = attachment.links();
+        release(tgid, &mut attachment, &files);
         let sockets = targets.iter().any(|target| target.library == Library::Libc);
         let libc = || files.iter().any(|file| plan::belongs(file, Library::Libc));
         let by_syscalls = source == Source::Syscalls || (source == Source::Auto && !libc());
-        if sockets && by_syscalls && !attachment.syscalls {
+        if sockets && by_syscalls && attachment.syscalls.is_empty() {
             self.attach_syscalls(tgid, &mut attachment)?;
         }
         // Before the first probe: its events must find the process traced.
-        let kind = if attachment.syscalls { SOURCE_SYSCALLS } else { SOURCE_UPROBES };
+        let kind = if attachment.syscalls.is_empty() { SOURCE_UPROBES } else { SOURCE_SYSCALLS };
         self.traced.insert(tgid.0, kind, 0).map_err(|error| AttachError::Program(error.to_string()))?;
         for target in targets {
-            if target.library == Library::Libc && attachment.syscalls {
+            if target.library == Library::Libc && !attachment.syscalls.is_empty() {
                 continue;
             }
             for file in plan::candidates(tgid, &files, target.library) {
-                if attachment.files.insert((file.clone(), target.hooks)) {
-                    self.attach_file(tgid, &file, target, &mut attachment);
-                }
+                self.attach_file(tgid, file, target, &mut attachment);
             }
         }
-        let grown = attachment.links.len() > before || (first && attachment.syscalls);
+        let grown = attachment.links() > before || (first && !attachment.syscalls.is_empty());
         self.attached.insert(tgid, attachment);
         if first && grown && sockets {
             self.add_open_connections(tgid);
@@ -160,15 +171,17 @@ impl Probes {
         for tgid in processes {
             let _ = self.traced.remove(&tgid.0);
             self.connections.forget(tgid);
-            links.extend(self.attached.remove(&tgid).into_iter().flat_map(|attachment| attachment.links));
+            links.extend(self.attached.remove(&tgid).into_iter().flat_map(Attachment::into_links));
         }
         std::thread::spawn(move || drop(links))
     }
 
     /// The functions of an attached process.
     #[must_use]
-    pub fn hooks(&self, tgid: Tgid) -> &[status::Hook] {
-        self.attached.get(&tgid).map_or(&[], |attachment| &attachment.hooks)
+    pub fn hooks(&self, tgid: Tgid) -> Vec<status::Hook> {
+        let Some(attachment) = self.attached.get(&tgid) else { return Vec::new() };
+        let of_files = attachment.files.values().flat_map(|probed| &probed.hooks);
+        attachment.syscalls.iter().chain(of_files).cloned().collect()
     }
 
     /// Kernel run time of each program since it was loaded; none where the kernel does not count it.
@@ -189,8 +202,14 @@ impl Probes {
         self.ebpf.programs().filter_map(time).collect()
     }
 
-    fn attach_file(&mut self, tgid: Tgid, file: &MappedFile, target: &Target, attachment: &mut Attachment) {
-        let path = plan::open_path(tgid, file);
+    fn attach_file(&mut self, tgid: Tgid, file: MappedFile, target: &Target, attachment: &mut Attachment) {
+        let new = || Probed { file: file.clone(), targets: Vec::new(), probes: BTreeMap::new(), hooks: Vec::new() };
+        let probed = attachment.files.entry(file.id.clone()).or_insert_with(new);
+        if probed.targets.contains(target) {
+            return;
+        }
+        probed.targets.push(*target);
+        let path = plan::open_path(tgid, &file);
         let planned = match plan::plan(&path, target) {
             Ok(planned) => planned,
             Err(error) => {
@@ -201,19 +220,22 @@ impl Probes {
         for planned in planned {
             let mut state = HookState::Attached;
             for probe in &planned.probes {
-                // Wrappers may share an exit.
-                if !attachment.probes.insert((file.clone(), *probe)) {
+                if probed.probes.contains_key(probe) {
                     continue;
                 }
-                match self.attach_probe(tgid, &path, *probe) {
-                    Ok(link) => attachment.links.push(link),
-                    Err(error) => state = HookState::Failed { error: error.to_string() },
-                }
+                let link = match self.attach_probe(tgid, &path, *probe) {
+                    Ok(link) => Some(link),
+                    Err(error) => {
+                        state = HookState::Failed { error: error.to_string() };
+                        None
+                    }
+                };
+                probed.probes.insert(*probe, link);
             }
             if let HookState::Failed { error } = &state {
                 tracing::warn!(pid = tgid.0, "cannot probe {} in {}: {error}", planned.hook.name(), file.path);
             }
-            attachment.hooks.push(planned.status(tgid, file, state));
+            probed.hooks.push(planned.status(tgid, &file, state));
         }
     }
 
@@ -245,8 +267,7 @@ impl Probes {
             }
             self.syscall_tracepoints = true;
         }
-        attachment.syscalls = true;
-        attachment.hooks.extend(names().map(|name| status::Hook {
+        attachment.syscalls.extend(names().map(|name| status::Hook {
             process: tgid.0,
             library: "syscalls".to_owned(),
             symbol: name.to_owned(),
@@ -264,6 +285,20 @@ impl Probes {
         for descriptor in sockets::served(tgid) {
             self.connections.add_midway(tgid, descriptor, generation);
         }
+    }
+}
+
+/// Takes probes off files that the process has unmapped for good. One that may be mapped again keeps them: the kernel puts
+/// them where it is mapped then, before it runs.
+fn release(tgid: Tgid, attachment: &mut Attachment, mapped: &BTreeSet<MappedFile>) {
+    let is_mapped = |id: &FileId| mapped.iter().any(|file| file.id == *id);
+    let gone = |id: &FileId, probed: &mut Probed| !is_mapped(id) && !plan::is_in_place(tgid, &probed.file);
+    let links: Vec<_> =
+        attachment.files.extract_if(.., gone).flat_map(|(_, probed)| probed.probes.into_values()).flatten().collect();
+    if !links.is_empty() {
+        tracing::info!(pid = tgid.0, probes = links.len(), "probes taken off libraries that are gone");
+        // As in [`Probes::detach`].
+        drop(std::thread::spawn(move || drop(links)));
     }
 }
 

@@ -6,6 +6,7 @@ use super::placement::{self, Contract, FOLLOWED_BYTES, Function, Placed, Placeme
 use crate::engine::{Library, Target};
 use crate::event::{Layer, Tgid};
 use crate::status::{self, HookState};
+use inferscope_ebpf::signature::{Kind, Signature};
 use inferscope_ebpf::{Action, Cookie, Hook};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,12 +15,19 @@ use std::path::{Path, PathBuf};
 /// A file that a process maps as code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappedFile {
-    /// Device and inode: the same library in two containers is one file, and a replaced library another.
-    pub device: String,
-    /// See [`MappedFile::device`].
-    pub inode: u64,
-    /// Path inside the process's own root.
+    /// Which.
+    pub id: FileId,
+    /// Path inside the process's own root. It changes when the file is deleted, the file does not.
     pub path: String,
+}
+
+/// Device and inode: the same library in two containers is one file, and a replaced library another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// As /proc/PID/maps writes it.
+    pub device: String,
+    /// On that device.
+    pub inode: u64,
 }
 
 /// A function of a mapped file with its probes.
@@ -96,7 +104,7 @@ fn mapped_file(line: &str) -> Option<MappedFile> {
     let (_, permissions, _) = (fields.next()?, fields.next()?, fields.next()?);
     let (device, inode, path) = (fields.next()?, fields.next()?.parse().ok()?, fields.next()?.trim_start());
     let file = permissions.contains('x') && inode != 0 && path.starts_with('/');
-    file.then(|| MappedFile { device: device.to_owned(), inode, path: path.to_owned() })
+    file.then(|| MappedFile { id: FileId { device: device.to_owned(), inode }, path: path.to_owned() })
 }
 
 /// Whether a mapped file can hold a library's functions.
@@ -112,6 +120,8 @@ pub fn belongs(file: &MappedFile, library: Library) -> bool {
         }
         Library::OpenSsl => name.starts_with("libssl") && name.contains(".so"),
         Library::ZeroMq => name.starts_with("libzmq") && name.contains(".so"),
+        Library::Triton => name.starts_with("libtritonserver") && name.contains(".so"),
+        Library::TritonBackend => name.starts_with("libtriton_") && name.contains(".so"),
     }
 }
 
@@ -124,7 +134,7 @@ pub fn candidates(tgid: Tgid, files: &BTreeSet<MappedFile>, library: Library) ->
     };
     let named = files.iter().filter(|file| belongs(file, library));
     match library {
-        Library::Libc | Library::ZeroMq => named.cloned().collect(),
+        Library::Libc | Library::ZeroMq | Library::Triton | Library::TritonBackend => named.cloned().collect(),
         Library::OpenSsl => named.chain(executable()).cloned().collect(),
     }
 }
@@ -142,9 +152,20 @@ pub fn open_path(tgid: Tgid, file: &MappedFile) -> PathBuf {
     PathBuf::from(format!("{proc}/root{}", file.path))
 }
 
+/// Whether a file that a process does not map now still lies where it lay, so that it may be mapped again.
+#[must_use]
+pub fn is_in_place(tgid: Tgid, file: &MappedFile) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(open_path(tgid, file)).is_ok_and(|metadata| metadata.ino() == file.id.inode)
+}
+
 fn mapping_of(tgid: Tgid, file: &MappedFile) -> Option<String> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", tgid.0)).ok()?;
-    maps.lines().find(|line| mapped_file(line).as_ref() == Some(file))?.split(' ').next().map(str::to_owned)
+    maps.lines()
+        .find(|line| mapped_file(line).is_some_and(|mapped| mapped.id == file.id))?
+        .split(' ')
+        .next()
+        .map(str::to_owned)
 }
 
 /// Plans the probes of one file for the hooks of one target. Functions that the file lacks are left out.
@@ -205,8 +226,7 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
         (Layer::Tls, Wants::ArgumentsOnly) => ("tls_free", None),
         (Layer::Message, Wants::ArgumentsAndResult) => ("message_enter", Some("message_return")),
         (Layer::Message, Wants::ArgumentsOnly) => ("message_send", None),
-        (Layer::Call, Wants::ArgumentsAndResult) => ("span_enter", Some("span_return")),
-        (Layer::Call, Wants::ArgumentsOnly) => ("span_call", None),
+        (Layer::Call, _) => span_programs(Signature::of(hook)?.kind),
     };
     match placement {
         Placement::BehindSyscall { sites } => sites.iter().map(|site| at("socket_whole", *site)).collect(),
@@ -217,6 +237,18 @@ fn probes(hook: Hook, address: u64, placement: &Placement, image: &Image<'_>) ->
         }
         Placement::EmulatedEntry { enter: site } => entry(at, enter, leave, *site),
         Placement::Entry => entry(at, enter, leave, address),
+    }
+}
+
+/// Entry and return.
+const fn span_programs(kind: Kind) -> (&'static str, Option<&'static str>) {
+    match kind {
+        Kind::Told => ("span_call", None),
+        Kind::Makes => ("span_enter", Some("span_made")),
+        Kind::Tried => ("span_try", Some("span_refused")),
+        Kind::Lists => ("span_list", None),
+        Kind::Made => ("span_make", None),
+        Kind::Sent => ("span_send", None),
     }
 }
 
@@ -238,7 +270,8 @@ mod tests {
     #[test]
     fn only_executable_file_mappings_count() {
         let file = mapped_file("7f0-7f1 r-xp 00026000 fe:00 132 /usr/lib/libc.so.6").unwrap();
-        assert_eq!((file.device.as_str(), file.inode, file.path.as_str()), ("fe:00", 132, "/usr/lib/libc.so.6"));
+        let id = FileId { device: "fe:00".to_owned(), inode: 132 };
+        assert_eq!((file.id, file.path.as_str()), (id, "/usr/lib/libc.so.6"));
         assert!(mapped_file("7f0-7f1 rw-p 00026000 fe:00 132 /usr/lib/libc.so.6").is_none());
         assert!(mapped_file("7f0-7f1 r-xp 00000000 00:00 0 [vdso]").is_none());
         assert_eq!(mapped_file("7-8 r-xp 0 fe:00 9                  /a b (deleted)").unwrap().path, "/a b (deleted)");
@@ -246,7 +279,7 @@ mod tests {
 
     #[test]
     fn libraries_are_matched_by_name_pattern() {
-        let file = |path: &str| MappedFile { device: String::new(), inode: 1, path: path.to_owned() };
+        let file = |path: &str| MappedFile { id: FileId { device: String::new(), inode: 1 }, path: path.to_owned() };
         for name in ["libc.so.6", "libc-2.31.so", "ld-musl-x86_64.so.1", "libc.so.6 (deleted)"] {
             assert!(belongs(&file(&format!("/lib/{name}")), Library::Libc), "{name}");
         }
@@ -258,6 +291,12 @@ mod tests {
         }
         assert!(belongs(&file("/x/pyzmq.libs/libzmq-2f02442c.so.5.2.5"), Library::ZeroMq));
         assert!(!belongs(&file("/x/zmq/_zmq.abi3.so"), Library::ZeroMq));
+        for name in ["libtritonserver.so", "libtritonserver-717102f0.so", "libtritonserver.so.2 (deleted)"] {
+            assert!(belongs(&file(&format!("/x/{name}")), Library::Triton), "{name}");
+            assert!(!belongs(&file(&format!("/x/{name}")), Library::TritonBackend), "{name}");
+        }
+        assert!(belongs(&file("/opt/tritonserver/backends/python/libtriton_python.so"), Library::TritonBackend));
+        assert!(!belongs(&file("/x/triton/_C/libtriton.so"), Library::TritonBackend), "OpenAI's compiler");
     }
 
     #[test]

@@ -54,7 +54,8 @@ impl Distribution {
     pub fn observe(&self, value: f64, exemplar: Option<&Exemplar>) {
         match self {
             Distribution::Explicit(histogram) => {
-                let labels = exemplar.map(|Exemplar { trace, span, .. }| Traced { trace_id: hex(trace), span_id: hex(span) });
+                let labels =
+                    exemplar.map(|Exemplar { trace, span, .. }| Traced { trace_id: hex(trace), span_id: hex(span) });
                 histogram.observe(value, labels, exemplar.map(|exemplar| exemplar.at));
             }
             Distribution::Exponential(histogram) => histogram.observe(value),

@@ -67,6 +67,68 @@ impl StandingOf {
     }
 }
 
+/// A model as requests ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfModel {
+    #[prometheus(flatten)]
+    pub server: Server,
+    /// Absent where the request left it to the server.
+    pub version: Option<u64>,
+}
+
+/// Inferences: the widest set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Answered {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub status: &'static str,
+    /// Absent where nothing failed.
+    pub reason: Option<&'static str>,
+    /// Absent where it may have come by several ways.
+    pub protocol: Option<&'static str>,
+}
+
+/// A stage of a front end's work on the requests for a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Fronted {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub protocol: &'static str,
+    pub stage: &'static str,
+}
+
+/// How a server refuses requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Refused {
+    pub engine: &'static str,
+    pub service: Arc<str>,
+    pub protocol: &'static str,
+    pub code: u32,
+}
+
+impl Refused {
+    /// Who refuses, of whichever model.
+    pub fn server(&self) -> Server {
+        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service) }
+    }
+}
+
+/// A stage of executions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Staged {
+    #[prometheus(flatten)]
+    pub model: OfModel,
+    pub stage: &'static str,
+}
+
+/// An instance of a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct OfInstance {
+    #[prometheus(flatten)]
+    pub server: Server,
+    pub instance: u32,
+}
+
 /// A quantity that a server states too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct OfQuantity {
@@ -189,6 +251,36 @@ impl OfServer for OfScheduler {
 }
 
 impl OfServer for StandingOf {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for OfModel {
+    fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl OfServer for Answered {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Fronted {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for Staged {
+    fn server(&self) -> &Server {
+        &self.model.server
+    }
+}
+
+impl OfServer for OfInstance {
     fn server(&self) -> &Server {
         &self.server
     }

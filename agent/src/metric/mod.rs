@@ -14,6 +14,7 @@ mod schedule;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod triton;
 
 pub use distribution::Exemplar;
 pub use family::Resolution;

@@ -10,17 +10,19 @@ use super::export::Exports;
 use super::family::{Book, Family, Labels};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Export, Incomplete, Lost, OfScheduler,
-    OfServer, Outcome, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
+    OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::model::Models;
 use super::schedule::{Schedules, Shared};
+use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Finished, Iterated, Standing};
+use crate::core::{Executed, Finished, Iterated, Pending, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Quality, Record};
+use crate::request::ask::Refusal;
+use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +52,7 @@ pub struct Metrics {
     prompt_cached: Family<Sourced, Counter>,
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
+    inferences: Inferences,
     differences: Differences,
     exports: Exports,
     events: Family<ByHook, Counter>,
@@ -123,6 +126,7 @@ impl Metrics {
             prompt_cached: counter(&mut book, &catalog::PROMPT_TOKENS_CACHED),
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
+            inferences: Inferences::new(&mut book, &config.buckets),
             differences: Differences::new(&mut book),
             exports: Exports::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
@@ -163,18 +167,19 @@ impl Metrics {
         if record.quality == Quality::Complete {
             self.latencies(record, call, exemplar);
         } else {
-            let labels = Incomplete { engine: record.engine, quality: record.quality.name() };
-            self.incomplete.with(&labels, |requests| {
-                requests.inc();
-            });
+            self.incomplete(record.engine, record.quality);
         }
     }
 
+    fn incomplete(&self, engine: &'static str, quality: Quality) {
+        self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
+            requests.inc();
+        });
+    }
+
     fn latencies(&self, record: &Record, call: Call, exemplar: Option<&Exemplar>) {
-        for (family, nanos) in [(&self.duration, record.duration()), (&self.first_token, record.ttft())] {
-            let Some(nanos) = nanos else { continue };
-            family.with(&call, |distribution| distribution.observe(seconds(nanos), exemplar));
-        }
+        timed(&self.duration, &call, record.duration(), exemplar);
+        timed(&self.first_token, &call, record.ttft(), exemplar);
         observe(&self.per_output_token, &call.server, record.tpot());
         self.schedules.record(&call.server, record);
         if !record.gaps.is_empty() && !record.tapped {
@@ -193,6 +198,52 @@ impl Metrics {
     pub fn sequence(&self, finished: &Finished) {
         let server = self.server(finished.origin.engine, &finished.origin.service, &finished.model, None);
         self.schedules.sequence(&server, &finished.sequence);
+    }
+
+    /// An inference ended.
+    pub fn inference(&self, inference: &Inference) {
+        self.inference_traced(inference, None);
+    }
+
+    /// An inference ended, and perhaps became a span.
+    pub fn inference_traced(&self, inference: &Inference, exemplar: Option<&Exemplar>) {
+        let engine = inference.origin.engine;
+        if inference.quality != Quality::Complete {
+            self.incomplete(engine, inference.quality);
+        }
+        if inference.model.is_empty() {
+            return;
+        }
+        let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.inferences.inference(&server, inference);
+        if inference.is_generation() {
+            let Metrics { requests, duration, first_token, inter_token, .. } = self;
+            let families = Generations { requests, duration, first_token, inter_token };
+            triton::generation(&families, server, inference, exemplar);
+        }
+    }
+
+    /// A request for an inference was refused.
+    pub fn refused(&self, refusal: &Refusal) {
+        let service = sanitised(&refusal.origin.service);
+        let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
+        self.inferences.refused(&Refused { engine, service, protocol, code });
+    }
+
+    /// An instance of a model executes, or has.
+    pub fn executed(&self, executed: &Executed) {
+        let server = self.server(executed.origin.engine, &executed.origin.service, &executed.model, None);
+        self.inferences.executed(server, executed);
+    }
+
+    /// All models' queues as they stand now.
+    pub fn pending(&self, pending: Vec<Pending>) {
+        let mut counts: BTreeMap<_, i64> = BTreeMap::new();
+        for Pending { origin, model, count } in pending {
+            let sum = counts.entry(self.server(origin.engine, &origin.service, &model, None)).or_default();
+            *sum = sum.saturating_add_unsigned(count);
+        }
+        self.inferences.pending(counts);
     }
 
     /// All schedulers as they stand now.
@@ -363,6 +414,7 @@ impl Metrics {
         end(&self.prompt_cached, ends);
         end(&self.running, ends);
         self.schedules.end(ends);
+        self.inferences.end(ends);
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -415,6 +467,7 @@ fn bounds(row: &Metric, buckets: &Buckets) -> Vec<f64> {
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
+        Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     }
@@ -423,6 +476,17 @@ fn bounds(row: &Metric, buckets: &Buckets) -> Vec<f64> {
 pub(super) fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {
     let Some(nanos) = nanos else { return };
     family.with(labels, |histogram| histogram.observe(seconds(nanos)));
+}
+
+/// As [`observe`], with what points to a span.
+pub(super) fn timed<L: Labels>(
+    family: &Family<L, Distribution>,
+    labels: &L,
+    nanos: Option<u64>,
+    exemplar: Option<&Exemplar>,
+) {
+    let Some(nanos) = nanos else { return };
+    family.with(labels, |distribution| distribution.observe(seconds(nanos), exemplar));
 }
 
 pub(super) fn seconds(nanos: u64) -> f64 {

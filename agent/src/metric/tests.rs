@@ -5,7 +5,7 @@
 use super::catalog::{self, Kind, Metric, SECTIONS};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
-use crate::core::{Finished, Iterated, Standing};
+use crate::core::{Executed, Finished, Iterated, Pending, Standing, Work};
 use crate::crosscheck::exposition::Total;
 use crate::crosscheck::reading::Subject;
 use crate::crosscheck::{Quantity, Row};
@@ -13,7 +13,9 @@ use crate::engine::report::Scheduler;
 use crate::engine::{Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use crate::request::{Origin, Quality, Record, Sequence, Status};
+use crate::request::ask::{Answered, AskId, Asked, Cause, Refusal};
+use crate::request::inference::{Answer, Execution};
+use crate::request::{Inference, Origin, Protocol, Quality, Record, Sequence, Status};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook};
 use prometheus_client::encoding::text;
@@ -37,7 +39,6 @@ fn chat() -> Record {
         service: "s".into(),
         operation: Operation::Chat,
         path: "/v1/chat/completions".into(),
-        caller: None,
         stream: true,
         model: "m".into(),
         id: "chatcmpl-1".into(),
@@ -58,6 +59,10 @@ fn chat() -> Record {
         gaps: vec![2_200 * MS; 4],
         sequences: Vec::new(),
         tapped: false,
+        protocol: Protocol::Http,
+        grpc_status: None,
+        trace: None,
+        ask: None,
     }
 }
 
@@ -100,6 +105,35 @@ fn sequence() -> Sequence {
     }
 }
 
+/// Three responses of a decoupled model.
+fn inference() -> Inference {
+    let origin = Origin { tgid: Tgid(9), engine: "triton", service: "t".into() };
+    let at = |ms: u64| Some(Nanos(100_000 * MS + ms * MS));
+    let (status, last_byte) = (Status::Ok, Nanos(100_101 * MS));
+    let answer = Answered { first_byte: at(51), last_byte, status, code: 200, grpc_status: Some(0) };
+    let by = Cause { ask: AskId(1), arrival: Nanos(99_999 * MS), trace: None, answer: Some(answer) };
+    Inference {
+        model: "stream".into(),
+        version: Some(2),
+        status: Status::Ok,
+        answer: Answer::Streamed,
+        submitted: at(1),
+        executed: at(4),
+        execution: Some(Execution { begin: at(5), input: MS, infer: 2 * MS, output: 3 * MS, reported: Nanos(0) }),
+        first_response: at(50),
+        last_response: at(90),
+        responses: 3,
+        gaps: vec![20 * MS; 2],
+        end: Nanos(100_100 * MS),
+        asked: Some(Asked { protocol: Protocol::Grpc, by: Some(by) }),
+        ..Inference::new(origin, 70, Nanos(100_000 * MS))
+    }
+}
+
+fn executed(inference: &Inference, work: Work) -> Executed {
+    Executed { origin: inference.origin.clone(), model: inference.model.clone(), instance: 1, work }
+}
+
 fn text(metrics: &Metrics) -> String {
     let mut out = String::new();
     text::encode(&mut out, metrics.scrape()).unwrap();
@@ -122,6 +156,13 @@ fn full() -> Metrics {
     metrics.record(&Record { tapped: true, sequences: vec![sequence.clone()], ..chat() });
     let (origin, model) = (iterated().origin, iterated().model);
     metrics.sequence(&Finished { origin, model, sequence });
+    let inference = inference();
+    metrics.executed(&executed(&inference, Work::Batch(2)));
+    metrics.executed(&executed(&inference, Work::Took(MS)));
+    let (origin, model) = (inference.origin.clone(), inference.model.clone());
+    metrics.inference(&inference);
+    metrics.refused(&Refusal { origin: inference.origin.clone(), protocol: Protocol::Grpc, code: 5 });
+    metrics.pending(vec![Pending { origin, model, count: 3 }]);
     metrics.running(&[Running { engine: "vllm", service: "s".into(), model: "m".into(), count: 2 }]);
     metrics.kernel(&[(Hook::Read, Counts { hits: 3, records: 2, bytes: 9, lost: [1, 0, 0, 0, 0] })]);
     metrics.programs(&[("socket_read", Duration::from_millis(1500))]);
@@ -232,10 +273,12 @@ fn document() -> String {
     let _ = write!(
         out,
         "\n## Buckets\n\nUpper bounds in seconds, configurable under `buckets`.\n\n\
-         - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n",
+         - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n\
+         - Triton's models: {}\n",
         bounds(&buckets.request_duration_seconds),
         bounds(&buckets.time_to_first_token_seconds),
         bounds(&buckets.inter_token_latency_seconds),
+        bounds(&buckets.inference_duration_seconds),
     );
     out
 }
@@ -318,8 +361,16 @@ fn series_end_with_their_server_after_a_grace() {
     assert!(!series(&metrics, "llm_").is_empty(), "it came back");
     metrics.server_ended("vllm", "s", second(400));
     metrics.tick(second(460));
-    assert_eq!(series(&metrics, "llm_"), Vec::<String>::new());
-    assert!(series(&metrics, "inferscope_series{family=\"llm_").is_empty());
+    let of_triton = |line: &String| line.contains(r#"engine="triton""#);
+    assert!(series(&metrics, "llm_").iter().all(of_triton), "{:?}", series(&metrics, "llm_"));
+    metrics.server_started("triton", "t");
+    metrics.server_ended("triton", "t", second(460));
+    metrics.tick(second(519));
+    assert!(!series(&metrics, "triton_").is_empty(), "two more scrapes");
+    metrics.tick(second(520));
+    for prefix in ["llm_", "triton_", "inferscope_series{family=\"llm_", "inferscope_series{family=\"triton_"] {
+        assert_eq!(series(&metrics, prefix), Vec::<String>::new());
+    }
 }
 
 #[test]

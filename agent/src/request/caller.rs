@@ -57,7 +57,8 @@ fn state(headers: &[(String, String)]) -> String {
     let state = lines.join(",");
     let members = || state.split(',').map(str::trim).filter(|member| !member.is_empty());
     let visible = state.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-    let is_member = |member: &str| member.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
+    let is_member =
+        |member: &str| member.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty());
     let sound = visible && state.len() <= STATE_BYTES && members().count() <= STATE_MEMBERS && members().all(is_member);
     if sound { state } else { String::new() }
 }
@@ -109,7 +110,11 @@ mod tests {
         let not = read(&[("traceparent", &format!("00-{TRACE}-{SPAN}-00")), ("tracestate", "no members")]).unwrap();
         assert_eq!((not.decision, not.state.as_str()), (Decision::NotRecorded, ""));
         assert_eq!(read(&[("traceparent", &recorded), ("traceparent", &recorded)]), None, "two contradict each other");
-        assert_eq!(read(&[("traceparent", "00-x"), ("b3", &format!("{TRACE}-{SPAN}-1"))]), None, "broken is not absent");
+        assert_eq!(
+            read(&[("traceparent", "00-x"), ("b3", &format!("{TRACE}-{SPAN}-1"))]),
+            None,
+            "broken is not absent"
+        );
         assert_eq!(read(&[("tracestate", "a=1")]), None);
     }
 

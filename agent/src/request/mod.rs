@@ -8,11 +8,15 @@ use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
 use std::sync::Arc;
 
+pub mod ask;
 mod caller;
+pub mod inference;
 mod record;
 mod sequence;
 
+pub use ask::{AskId, Protocol};
 pub use caller::{Caller, Decision};
+pub use inference::Inference;
 pub use sequence::{Added, Sequence};
 
 /// How much of a request was seen. Only complete records feed latency histograms; all feed the request counter.
@@ -51,6 +55,8 @@ pub enum Status {
     Error,
     /// The client went away first.
     Cancelled,
+    /// The server did not take it.
+    Rejected,
     /// The end was not seen: see [`Quality`].
     Unknown,
 }
@@ -63,6 +69,7 @@ impl Status {
             Status::Ok => "ok",
             Status::Error => "error",
             Status::Cancelled => "cancelled",
+            Status::Rejected => "rejected",
             Status::Unknown => "unknown",
         }
     }
@@ -81,8 +88,6 @@ pub struct Record {
     pub operation: Operation,
     /// Path, for people who read records; never a label.
     pub path: String,
-    /// The caller's trace, where its headers name one.
-    pub caller: Option<Caller>,
     /// Whether the answer was streamed (`text/event-stream`).
     pub stream: bool,
     /// Model, "" where neither side said it.
@@ -124,6 +129,14 @@ pub struct Record {
     pub sequences: Vec<Sequence>,
     /// The engine's messages are seen: tokens and inter-token times come from there.
     pub tapped: bool,
+    /// What was spoken.
+    pub protocol: Protocol,
+    /// The status that gRPC adds to HTTP's, where it was seen.
+    pub grpc_status: Option<u32>,
+    /// The trace that it belongs to.
+    pub trace: Option<Caller>,
+    /// Where inferences are told of by calls: the request for one that it was.
+    pub ask: Option<AskId>,
 }
 
 /// Inter-token gaps kept of one request.
@@ -167,7 +180,6 @@ pub enum Ending {
 pub struct Request {
     origin: Origin,
     path: String,
-    caller: Option<Caller>,
     arrival: Nanos,
     quality: Quality,
     request_end: Option<Nanos>,
@@ -187,6 +199,8 @@ pub struct Request {
     finished: bool,
     /// It has had more gaps than are kept.
     over_bound: bool,
+    protocol: Protocol,
+    grpc_status: Option<u32>,
 }
 
 impl Request {
@@ -196,7 +210,6 @@ impl Request {
         Request {
             origin,
             path,
-            caller: None,
             arrival,
             quality: Quality::Complete,
             request_end: None,
@@ -212,18 +225,25 @@ impl Request {
             written: None,
             finished: false,
             over_bound: false,
+            protocol: Protocol::Http,
+            grpc_status: None,
         }
+    }
+
+    /// It is spoken in another protocol than HTTP/1.
+    pub fn speaks(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// gRPC's status, behind the answer.
+    pub fn grpc_status(&mut self, status: u32) {
+        self.grpc_status = Some(status);
     }
 
     /// Who answers it.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
-    }
-
-    /// Its headers name a trace.
-    pub fn called_by(&mut self, caller: Option<Caller>) {
-        self.caller = caller;
     }
 
     /// Not all of it was seen. The worst that was ever said stays.
@@ -267,6 +287,18 @@ impl Request {
         self.gaps.clear();
     }
 
+    /// When its first byte came.
+    #[must_use]
+    pub fn arrival(&self) -> Nanos {
+        self.arrival
+    }
+
+    /// Whether all of it was received.
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        self.request_end.is_some()
+    }
+
     /// Whether output was sent.
     #[must_use]
     pub fn has_content(&self) -> bool {
@@ -302,7 +334,8 @@ impl Request {
     /// It is over at `time`.
     #[must_use]
     pub fn end(self, time: Nanos, ending: Ending, facts: &Facts) -> Record {
-        let failed = self.code >= 400 || facts.stream_error;
+        let failed = self.code >= 400 || facts.stream_error || self.grpc_status.is_some_and(|status| status != 0);
+        let untold = self.protocol == Protocol::Grpc && self.grpc_status.is_none();
         // Who leaves after the server said its last word leaves an answered request; it ended with that word.
         let (ending, end) = match (ending, self.written) {
             (Ending::ClientLeft | Ending::ServerClosed, Some(written)) if self.finished => (Ending::Answered, written),
@@ -312,6 +345,7 @@ impl Request {
             Ending::ClientLeft => Status::Cancelled,
             _ if failed => Status::Error,
             Ending::ServerClosed => Status::Error,
+            Ending::Answered if untold => Status::Unknown,
             Ending::Answered => Status::Ok,
             Ending::Unseen => Status::Unknown,
         };
@@ -321,7 +355,6 @@ impl Request {
             service: self.origin.service.to_string(),
             operation: facts.operation,
             path: self.path,
-            caller: self.caller,
             stream: self.stream,
             model: facts.model.clone().unwrap_or_default(),
             id: facts.id.clone().unwrap_or_default(),
@@ -342,6 +375,16 @@ impl Request {
             gaps: self.gaps,
             sequences: Vec::new(),
             tapped: false,
+            protocol: self.protocol,
+            grpc_status: self.grpc_status,
+            trace: None,
+            ask: None,
         }
     }
+}
+
+/// Microseconds, to the nanosecond.
+#[allow(clippy::cast_precision_loss)] // exact for 104 days
+fn micros(nanos: u64) -> f64 {
+    nanos as f64 / 1000.0
 }

@@ -2,7 +2,7 @@
 //!
 //! A latency is given only of a request that was seen whole. Text never stood in a record, so a line holds none.
 
-use super::{Quality, Record, Sequence};
+use super::{Quality, Record, Sequence, micros};
 use crate::engine::report::Finish;
 use crate::event::Nanos;
 use serde_json::{Value, json};
@@ -116,12 +116,6 @@ impl Record {
     fn complete(&self) -> bool {
         self.quality == Quality::Complete
     }
-}
-
-/// Microseconds, to the nanosecond.
-#[allow(clippy::cast_precision_loss)] // exact for 104 days
-fn micros(nanos: u64) -> f64 {
-    nanos as f64 / 1000.0
 }
 
 #[cfg(test)]

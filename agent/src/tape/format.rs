@@ -58,6 +58,8 @@ pub(super) mod wire {
         pub role: i32,
         #[prost(string, tag = "7")]
         pub model: String,
+        #[prost(uint32, optional, tag = "8")]
+        pub inside: Option<u32>,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -92,6 +94,8 @@ pub(super) mod wire {
         pub hook: u32,
         #[prost(bool, tag = "7")]
         pub midway: bool,
+        #[prost(uint32, tag = "15")]
+        pub thread: u32,
         #[prost(oneof = "Kind", tags = "8, 9, 10, 11, 12, 13, 14")]
         pub kind: Option<Kind>,
     }
@@ -170,14 +174,15 @@ pub(super) fn to_header(header: wire::Header) -> Header {
 pub(super) fn from_input(input: Input) -> wire::Entry {
     let input = match input {
         Input::Kernel(event) => wire::Input::Kernel(from_event(event)),
-        Input::Process(ProcessChange::Started { time, tgid, engine, service, root, role, model }) => {
+        Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }) => {
             let role = match role {
                 Role::Frontend => wire::Role::Frontend,
                 Role::Engine => wire::Role::Engine,
                 Role::Worker => wire::Role::Worker,
             };
             let (time, tgid, root, role) = (time.0, tgid.0, root.0, role.into());
-            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model })
+            let inside = inside.map(|outer| outer.0);
+            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model, inside })
         }
         Input::Process(ProcessChange::Ended { time, tgid }) => {
             wire::Input::Ended(wire::Ended { time: time.0, tgid: tgid.0 })
@@ -197,9 +202,10 @@ pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
                 wire::Role::Engine => Role::Engine,
                 wire::Role::Worker => Role::Worker,
             };
-            let wire::Started { time, tgid, engine, service, root, role: _, model } = started;
+            let wire::Started { time, tgid, engine, service, root, role: _, model, inside } = started;
             let (time, root) = (Nanos(time), Tgid(if root == 0 { tgid } else { root }));
-            Input::Process(ProcessChange::Started { time, tgid: Tgid(tgid), engine, service, root, role, model })
+            let (tgid, inside) = (Tgid(tgid), inside.map(Tgid));
+            Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model })
         }
         wire::Input::Ended(wire::Ended { time, tgid }) => {
             Input::Process(ProcessChange::Ended { time: Nanos(time), tgid: Tgid(tgid) })
@@ -209,7 +215,7 @@ pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
 }
 
 fn from_event(event: Event) -> wire::Event {
-    let Event { time, conn: ConnKey { tgid, layer, id, generation }, hook, midway, kind } = event;
+    let Event { time, conn: ConnKey { tgid, layer, id, generation }, hook, midway, thread, kind } = event;
     let kind = match kind {
         EventKind::Opened => wire::Kind::Opened(()),
         EventKind::Closed => wire::Kind::Closed(()),
@@ -229,12 +235,13 @@ fn from_event(event: Event) -> wire::Event {
         generation,
         hook: u32::from(hook as u16),
         midway,
+        thread,
         kind: Some(kind),
     }
 }
 
 fn to_event(event: wire::Event) -> Option<Event> {
-    let wire::Event { time, tgid, tls, id, generation, hook, midway, kind } = event;
+    let wire::Event { time, tgid, tls, id, generation, hook, midway, thread, kind } = event;
     let kind = match kind? {
         wire::Kind::Opened(()) => EventKind::Opened,
         wire::Kind::Closed(()) => EventKind::Closed,
@@ -247,7 +254,8 @@ fn to_event(event: wire::Event) -> Option<Event> {
     let hook = Hook::from_id(u16::try_from(hook).ok()?)?;
     // The field is older than messages are; a hook says it all.
     let layer = if tls { Layer::Tls } else { Layer::of(hook) };
-    Some(Event { time: Nanos(time), conn: ConnKey { tgid: Tgid(tgid), layer, id, generation }, hook, midway, kind })
+    let conn = ConnKey { tgid: Tgid(tgid), layer, id, generation };
+    Some(Event { time: Nanos(time), conn, hook, midway, thread, kind })
 }
 
 fn from_segment(segment: Segment) -> wire::Segment {

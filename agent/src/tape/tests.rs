@@ -12,7 +12,7 @@ fn header(text: Text) -> Header {
 
 fn event(hook: Hook, kind: EventKind) -> Input {
     let conn = ConnKey { tgid: Tgid(7), layer: Layer::of(hook), id: u64::MAX, generation: 3 };
-    Input::Kernel(Event { time: Nanos(99), conn, hook, midway: true, kind })
+    Input::Kernel(Event { time: Nanos(99), conn, hook, midway: true, thread: 0, kind })
 }
 
 /// One of each kind.
@@ -32,6 +32,7 @@ fn inputs() -> Vec<Input> {
             engine: "vllm".to_owned(),
             service: "vllm:8000".to_owned(),
             root: Tgid(6),
+            inside: Some(Tgid(5)),
             role: Role::Engine,
             model: "tiny".to_owned(),
         }),

@@ -1,15 +1,20 @@
 //! From stream bytes to messages. Pure, incremental, and never failing: a decoder returns what it could read and says
 //! the rest as [`Issue`]s. Splitting the same bytes at other places never changes what a decoder says.
 //!
-//! `stream` puts segments in order; `http1` and `zmtp` cut a stream into messages; `sse` cuts a body into events; `json`
-//! reads single fields out of partial documents, `msgpack` value after value. Nothing here knows an engine.
+//! `stream` puts segments in order; `http1`, `http2` (with `hpack`) and `zmtp` cut a stream into messages; `sse` and `grpc`
+//! cut a body into events and messages; `json` reads single fields out of partial documents, `protobuf` out of partial
+//! messages, `msgpack` value after value. Nothing here knows an engine.
 
 use crate::event::Nanos;
 use crate::issue::Issue;
 
+pub mod grpc;
+pub mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod json;
 pub mod msgpack;
+pub mod protobuf;
 mod scan;
 pub mod sse;
 pub mod stream;
@@ -97,6 +102,8 @@ pub enum Message<'a> {
     Elided(Side, u64),
     /// One event of a streamed response (`text/event-stream`).
     Event(Event<'a>),
+    /// A piece of gRPC's framing of a body.
+    Rpc(Side, grpc::Item<'a>),
     /// The message is complete.
     End(Side),
 }

@@ -1,4 +1,4 @@
-//! Inferscope against the real vLLM, on CPU: counts and tokens exact, times against the client's own clock.
+//! Inferscope against the real servers (vLLM here, the others in modules of their own), on CPU: counts and tokens exact, times against the client's own clock.
 //!
 //! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
@@ -10,12 +10,14 @@ mod messages;
 mod python;
 mod rust;
 mod tls;
+mod triton;
 
 use inferscope_tests::agent::Agent;
 use inferscope_tests::agreement::{Agreement, compare};
 use inferscope_tests::load::Seen;
 use inferscope_tests::vllm::{Options, VllmServer};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A real vLLM with an agent attached to it.
 struct Scene {
@@ -55,6 +57,12 @@ impl Scene {
         let (memory, cpu) = self.agent.usage().expect("usage");
         println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
     }
+}
+
+/// How long a long load runs. CI has less time.
+fn seconds(default: u64) -> Duration {
+    let said = std::env::var("INFERSCOPE_LOAD_SECONDS").ok();
+    Duration::from_secs(said.map_or(default, |said| said.parse().expect("INFERSCOPE_LOAD_SECONDS is a number")))
 }
 
 /// An empty folder for a test's files.

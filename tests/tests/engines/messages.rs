@@ -1,6 +1,7 @@
 //! What the engine's own messages tell: everything counted equals vLLM's own counters, and everything timed its means.
 
 use crate::canary::nothing_of_a_prompt_is_kept;
+use crate::seconds;
 use crate::{Scene, descendant, folder, gauges, in_group};
 use inferscope::crosscheck::Quantity::{self, GeneratedTokens, InterToken, PromptTokens, Requests, Sequences};
 use inferscope::crosscheck::exposition::Exposition;
@@ -99,12 +100,6 @@ fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Sce
     let engine = descendant(&scene.server, ENGINE);
     scene.agent.attached(engine).expect("the probes of the engine");
     scene
-}
-
-/// How long a long load runs. CI has less time.
-fn seconds(default: u64) -> Duration {
-    let said = std::env::var("INFERSCOPE_LOAD_SECONDS").ok();
-    Duration::from_secs(said.map_or(default, |said| said.parse().expect("INFERSCOPE_LOAD_SECONDS is a number")))
 }
 
 fn short() -> Duration {

@@ -28,7 +28,7 @@ impl Play {
         let mut play = Play { core, player: Player::default(), positions: HashMap::new(), out: Vec::new() };
         let (engine, service) = ("vllm".to_owned(), "vllm:8000".to_owned());
         let (time, root, role, model) = (Nanos(0), SERVER, Role::Engine, String::new());
-        let process = ProcessChange::Started { time, tgid: ENGINE, engine, service, root, role, model };
+        let process = ProcessChange::Started { time, tgid: ENGINE, engine, service, root, inside: None, role, model };
         play.inputs([started(), Input::Process(process)]);
         play
     }
@@ -68,7 +68,7 @@ impl Play {
             let kind = EventKind::Frame { segment, more: index + 1 < frames.len() };
             let conn = ConnKey { tgid: ENGINE, layer: Layer::Message, id: 1, generation: 1 };
             let time = Nanos((START + micros) * 1000);
-            self.inputs([Input::Kernel(Event { time, conn, hook: Hook::ZmqMsgRecv, midway: true, kind })]);
+            self.inputs([Input::Kernel(Event { time, conn, hook: Hook::ZmqMsgRecv, midway: true, thread: 0, kind })]);
         }
     }
 

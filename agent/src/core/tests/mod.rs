@@ -8,6 +8,7 @@ mod answers;
 mod edges;
 mod endings;
 mod groups;
+mod inferences;
 mod losses;
 mod random;
 mod scene;

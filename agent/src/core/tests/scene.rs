@@ -69,8 +69,14 @@ impl Player {
             Act::Failed(direction, errno) => vec![EventKind::Failed { direction: *direction, errno: *errno }],
             Act::Closed => vec![EventKind::Closed],
         };
-        let event =
-            |kind| Event { time: Nanos(micros * 1000), conn: wire.key, hook: Hook::Read, midway: wire.midway, kind };
+        let event = |kind| Event {
+            time: Nanos(micros * 1000),
+            conn: wire.key,
+            hook: Hook::Read,
+            midway: wire.midway,
+            thread: 0,
+            kind,
+        };
         kinds.into_iter().map(|kind| Input::Kernel(event(kind))).collect()
     }
 
@@ -104,6 +110,7 @@ pub fn started() -> Input {
         engine: "vllm".into(),
         service: "vllm:8000".into(),
         root: SERVER,
+        inside: None,
         role: Role::Frontend,
         model: String::new(),
     })
@@ -137,10 +144,12 @@ pub fn check(wire: Wire, acts: &[(u64, Act)], expected: &[&str]) {
 pub fn line(output: &Output) -> String {
     match output {
         Output::Volume { direction, volume, .. } => format!("{direction:?} {volume:?}"),
+        Output::Refused(refusal) => format!("refused {} {}", refusal.protocol.name(), refusal.code),
         Output::Issue(issue) => issue.name().to_owned(),
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
         Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
+        Output::Inference(_) | Output::Executed(_) => panic!("{output:?}"),
     }
 }
 

@@ -21,7 +21,7 @@ const LAST: [&str; 3] =
     ["sequence cmpl-a-0-11111111: 2 tokens", "sequence chatcmpl-b-33333333: 3 tokens", "iteration of 1: 2 tokens"];
 const OFF: [&str; 2] = ["Read Off", "Write Off"];
 
-fn frames(name: &str) -> Vec<Vec<u8>> {
+pub fn frames(name: &str) -> Vec<Vec<u8>> {
     let is_it = |line: &&str| line.split(' ').next() == Some(name);
     let message = MESSAGES.lines().find(is_it).unwrap();
     let byte = |hex: &[u8]| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap();
@@ -83,8 +83,8 @@ impl Scene {
 
     fn started(&mut self, at: u64, tgid: Tgid, role: Role) {
         let (engine, service, model) = ("vllm".into(), "vllm:8000".into(), String::new());
-        let time = Nanos(at * 1_000_000);
-        self.step(Input::Process(ProcessChange::Started { time, tgid, engine, service, root: SERVER, role, model }));
+        let (time, root, inside) = (Nanos(at * 1_000_000), SERVER, None);
+        self.step(Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }));
     }
 
     fn ended(&mut self, at: u64, tgid: Tgid) {
@@ -152,7 +152,7 @@ impl Scene {
 }
 
 fn event(at: u64, conn: ConnKey, midway: bool, kind: EventKind) -> Input {
-    Input::Kernel(Event { time: Nanos(at * 1_000_000), conn, hook: Hook::Recv, midway, kind })
+    Input::Kernel(Event { time: Nanos(at * 1_000_000), conn, hook: Hook::Recv, midway, thread: 0, kind })
 }
 
 fn everything() -> Vec<&'static str> {

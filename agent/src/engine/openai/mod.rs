@@ -130,6 +130,7 @@ impl super::Exchange for Exchange {
             }
             Message::Event(event) => return self.event(event.data, issues),
             Message::End(Side::Response) => self.answer = None,
+            Message::Rpc(..) => {}
         }
         Step::Ignore
     }

@@ -9,7 +9,7 @@ mod messages;
 mod tests;
 
 use super::{Engine, Exchange, HTTP_SERVER, Library, MESSAGES, Match, Role, SOCKETS, TLS, Target, openai, report};
-use crate::host::process::Process;
+use crate::host::process::{Process, option};
 use crate::wire::RequestHead;
 use inferscope_ebpf::Hook;
 
@@ -167,16 +167,6 @@ fn model(process: &Process) -> Option<String> {
 fn serve_arguments(process: &Process) -> impl Iterator<Item = &Vec<String>> {
     let above = process.ancestors.iter().map(|ancestor| &ancestor.argv);
     std::iter::once(&process.argv).chain(above).filter(|argv| serve_command(argv).is_some() || is_rust(argv))
-}
-
-/// The value of `--name value` or `--name=value`.
-fn option<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
-    let mut words = argv.iter().map(String::as_str);
-    let value = words.find_map(|word| match word.strip_prefix(name)? {
-        "" => Some(None),
-        value => value.strip_prefix('=').map(Some),
-    })?;
-    value.or_else(|| words.next())
 }
 
 fn base(path: &str) -> &str {

@@ -23,6 +23,7 @@ mod spans;
 mod tests;
 
 pub use client::ClientError;
+pub use span::Traceable;
 pub use spans::Spans;
 
 use crate::config::{Config, Destination};

@@ -125,10 +125,12 @@ impl Draft {
             (Kind::Histogram(_), Aggregation::Explicit) => {
                 metric::Data::Histogram(Histogram { data_points: Vec::new(), aggregation_temporality })
             }
-            (Kind::Histogram(_), Aggregation::Exponential) => metric::Data::ExponentialHistogram(ExponentialHistogram {
-                data_points: Vec::new(),
-                aggregation_temporality,
-            }),
+            (Kind::Histogram(_), Aggregation::Exponential) => {
+                metric::Data::ExponentialHistogram(ExponentialHistogram {
+                    data_points: Vec::new(),
+                    aggregation_temporality,
+                })
+            }
         };
         let metric = Metric {
             name: instrument.name.to_owned(),
@@ -169,7 +171,11 @@ impl Point {
         // Counts leave as whole numbers; beyond 2^53 the registry's own numbers are no longer whole.
         let whole = value.fract() == 0.0 && value.abs() < 9e15 && self.scale == 1.0;
         #[allow(clippy::cast_possible_truncation)] // just checked
-        let value = if whole { number_data_point::Value::AsInt(value as i64) } else { number_data_point::Value::AsDouble(value) };
+        let value = if whole {
+            number_data_point::Value::AsInt(value as i64)
+        } else {
+            number_data_point::Value::AsDouble(value)
+        };
         NumberDataPoint {
             attributes: self.attributes,
             start_time_unix_nano: self.start,
@@ -194,10 +200,8 @@ impl Point {
     }
 
     fn exponential(self, histogram: Exponential) -> ExponentialHistogramDataPoint {
-        let positive = exponential_histogram_data_point::Buckets {
-            offset: histogram.offset,
-            bucket_counts: histogram.counts,
-        };
+        let positive =
+            exponential_histogram_data_point::Buckets { offset: histogram.offset, bucket_counts: histogram.counts };
         ExponentialHistogramDataPoint {
             attributes: self.attributes,
             start_time_unix_nano: self.start,

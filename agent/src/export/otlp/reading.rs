@@ -183,9 +183,23 @@ mod tests {
 
     #[test]
     fn differences_reach_over_wider_buckets() {
-        let base = Exponential { count: 5, sum: 5.0, scale: 3, offset: -3, counts: vec![1, 1, 1, 2], ..Exponential::default() };
+        let base = Exponential {
+            count: 5,
+            sum: 5.0,
+            scale: 3,
+            offset: -3,
+            counts: vec![1, 1, 1, 2],
+            ..Exponential::default()
+        };
         // Indexes -3, -2, -1, 0 become -2, -1, -1, 0.
-        let now = Exponential { count: 9, sum: 7.0, scale: 2, offset: -2, counts: vec![2, 3, 3, 1], ..Exponential::default() };
+        let now = Exponential {
+            count: 9,
+            sum: 7.0,
+            scale: 2,
+            offset: -2,
+            counts: vec![2, 3, 3, 1],
+            ..Exponential::default()
+        };
         let grown = now.since(&base);
         assert_eq!((grown.count, grown.sum, grown.counts), (4, 2.0, vec![1, 1, 1, 1]));
     }

@@ -112,9 +112,9 @@ mod tests {
 
     fn turn(book: &mut Book, at: u64, value: Option<f64>, instance: u64) -> (Option<Since>, Option<Since>) {
         book.begin();
-        let both = value.map(Reading::Number).map(|value| {
-            (book.cumulative(&key(), &value, instance), book.delta(&key(), &value, instance))
-        });
+        let both = value
+            .map(Reading::Number)
+            .map(|value| (book.cumulative(&key(), &value, instance), book.delta(&key(), &value, instance)));
         book.end(at);
         both.unzip()
     }

@@ -2,14 +2,14 @@
 //! collector. Never waits.
 
 use super::identifier;
+use super::points::scope;
 use super::queue::{self, Queue};
 use super::resource::{Owner, Resources};
 use super::sampling::{Case, Sampling};
-use super::span::{Draft, Offset, Place, subject};
-use super::points::scope;
+use super::span::{Offset, Place, Traceable};
 use crate::host::clock;
 use crate::metric::{Exemplar, Metrics, sanitised};
-use crate::request::{Decision, Record, Status};
+use crate::request::Decision;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -38,39 +38,36 @@ impl Spans {
         Spans { sampling, boot, resources, outlets, metrics }
     }
 
-    /// A request ended. Returns what points to its span, where it became one.
+    /// Something ended. Returns what points to its span, where it became one.
     #[must_use]
-    pub fn offer(&self, record: &Record) -> Option<Exemplar> {
-        self.offer_at(record, Offset(clock::offset()))
-    }
-
-    /// The same, with the clocks so far apart.
-    pub(super) fn offer_at(&self, record: &Record, offset: Offset) -> Option<Exemplar> {
-        let owner = Owner { engine: record.engine.to_owned(), service: sanitised(&record.service).to_string() };
-        let subject = subject(record, &self.boot);
+    pub fn offer(&self, ended: &impl Traceable) -> Option<Exemplar> {
+        let head = ended.head();
+        let owner = Owner { engine: head.engine.to_owned(), service: sanitised(head.service).to_string() };
+        let subject = head.subject(&self.boot);
         let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         // A server that sends spans of its own stands in the caller's trace already.
-        let (parent, link) = match &record.caller {
+        let (parent, link) = match head.caller {
             Some(caller) if resources.has_own_spans(&owner) => (None, Some(caller)),
-            caller => (caller.as_ref(), None),
+            caller => (caller, None),
         };
         let trace = parent.map_or_else(|| identifier::trace(&subject), |caller| caller.trace);
         let case = Case {
             trace,
-            decision: record.caller.as_ref().map_or(Decision::Open, |caller| caller.decision),
-            result: if record.status == Status::Error { Err(()) } else { Ok(()) },
-            duration: record.end.since(record.arrival),
+            decision: head.caller.map_or(Decision::Open, |caller| caller.decision),
+            result: head.result,
+            duration: head.end.since(head.start),
         };
-        if !self.sampling.keeps(&case) {
+        if self.outlets.is_empty() || !self.sampling.keeps(&case) {
             return None;
         }
         let resource = Some(resources.of(Some(&owner)));
         drop(resources);
+        let offset = Offset(clock::offset());
         let place = Place { trace, span: identifier::span(&subject), parent, link };
-        let spans = Draft::of(record).spans(&place, offset);
+        let spans = ended.draft().spans(&head, &place, offset);
         let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() }];
         self.hand_out(Arc::new(ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }));
-        let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(offset.wall(record.end));
+        let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(offset.wall(head.end));
         Some(Exemplar { trace, span: place.span, at })
     }
 

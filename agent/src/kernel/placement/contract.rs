@@ -3,6 +3,9 @@
 use Argument::{Int, Word};
 use inferscope_ebpf::Hook;
 
+/// Arguments that x86-64 passes in registers; arm64 has two more, which is no reason for two rules.
+const X86_64_REGISTERS: usize = 6;
+
 /// Whether the result of the call matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
@@ -66,22 +69,24 @@ impl Contract {
             Hook::SslFree => Contract::library(Wants::ArgumentsOnly, &[Word]),
             Hook::ZmqMsgSend => Contract::library(Wants::ArgumentsOnly, &[Word, Word, Int]),
             Hook::ZmqMsgRecv => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Int]),
-            // (TRITONSERVER_InferenceRequest **, server, model name, version), and three that make an object likewise.
+            // (TRITONSERVER_InferenceRequest **, server, model name, version), and two that make an object likewise.
             Hook::TritonRequestNew => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word, Word]),
-            Hook::TritonFactoryNew | Hook::TritonResponseNew | Hook::TritonResponseNewFromFactory => {
+            Hook::TritonFactoryNew | Hook::TritonResponseNew => {
                 Contract::library(Wants::ArgumentsAndResult, &[Word, Word])
             }
             Hook::TritonInferAsync => Contract::library(Wants::ArgumentsAndResult, &[Word, Word, Word]),
-            Hook::TritonRequestSetId
-            | Hook::TritonRequestSetCorrelationId
-            | Hook::TritonFactorySendFlags
-            | Hook::TritonRequestRelease => Contract::library(Wants::ArgumentsOnly, &[Word, Word]),
-            Hook::TritonRequestCancel | Hook::TritonRequestDelete => Contract::library(Wants::ArgumentsOnly, &[Word]),
-            Hook::TritonExecute | Hook::TritonResponseSend => {
-                Contract::library(Wants::ArgumentsOnly, &[Word, Word, Word])
+            Hook::TritonRequestSetId | Hook::TritonResponseNewFromFactory => {
+                Contract::library(Wants::ArgumentsOnly, &[Word, Word])
             }
+            Hook::TritonFactorySendFlags => Contract::library(Wants::ArgumentsOnly, &[Word, Int]),
+            Hook::TritonRequestCancel | Hook::TritonRequestDelete | Hook::TritonInstanceFinalize => {
+                Contract::library(Wants::ArgumentsOnly, &[Word])
+            }
+            Hook::TritonExecute => Contract::library(Wants::ArgumentsOnly, &[Word, Word, Int]),
+            Hook::TritonResponseSend => Contract::library(Wants::ArgumentsOnly, &[Word, Int, Word]),
+            // The seventh lies on the stack on x86-64.
             Hook::TritonReportStatistics => {
-                Contract::library(Wants::ArgumentsOnly, &[Word, Word, Word, Word, Word, Word])
+                Contract::library(Wants::ArgumentsOnly, &[Word, Word, Word, Word, Word, Word, Word])
             }
             Hook::Exec | Hook::Fork | Hook::Exit => return None,
         })
@@ -94,6 +99,11 @@ impl Contract {
 
     const fn library(wants: Wants, arguments: &'static [Argument]) -> Contract {
         Contract { wants, arguments, syscall: None }
+    }
+
+    /// Whether the stack pointer must still be what it was at the entry: an argument may lie on the stack.
+    pub(super) fn reads_stack(&self) -> bool {
+        self.arguments.len() > X86_64_REGISTERS
     }
 
     pub(super) fn x86_64(&self) -> Option<u32> {

@@ -14,6 +14,7 @@ pub(super) fn choose(function: &Function<'_>, decode: Decode, contract: &Contrac
     };
     let reader = Reader::new(&code, function.address, contract.arguments);
     let mut placed = match contract.wants {
+        Wants::ArgumentsOnly if contract.reads_stack() => reader.entry(Roles::FRAME, Price::OneTrap),
         Wants::ArgumentsOnly => reader.entry(Roles::NONE, Price::OneTrap),
         Wants::ArgumentsAndResult => {
             let wrapper = number.and_then(|number| reader.wrapper(number, function, decode));

@@ -61,7 +61,7 @@ impl Library {
             };
             let onward = placed.passes_to.map(|to| format!(" (passes to {to:x})")).unwrap_or_default();
             let price = placed.price;
-            writeln!(table, "{:<13}{placement:<28} {price:?}: {}{onward}", hook.name(), placed.reason).unwrap();
+            writeln!(table, "{:<12} {placement:<28} {price:?}: {}{onward}", hook.name(), placed.reason).unwrap();
         }
         table
     }
@@ -91,6 +91,10 @@ tables! {
     openssl_3_5_aarch64: "openssl-3.5-aarch64",
     libzmq_4_3_5_x86_64: "libzmq-4.3.5-x86_64",
     libzmq_4_3_5_aarch64: "libzmq-4.3.5-aarch64",
+    libtritonserver_2_51_x86_64: "libtritonserver-2.51-x86_64",
+    libtriton_python_2_51_x86_64: "libtriton_python-2.51-x86_64",
+    libtritonserver_2_51_aarch64: "libtritonserver-2.51-aarch64",
+    libtriton_python_2_51_aarch64: "libtriton_python-2.51-aarch64",
 }
 
 /// The test's own libc, as the process has it mapped: what the agent meets on this machine.

@@ -57,7 +57,8 @@ pub const INTER_TOKEN_LATENCY: Metric = Metric {
     labels: &["engine", "model", "service", "source"],
     help: "source=\"wire\": between consecutive content events of one request and choice, as written to the client; \
            source=\"engine\": between consecutive outputs of one sequence, by the engine's own stamps, where its messages \
-           are seen. One for each server, never both",
+           are seen, or between consecutive responses that a backend hands over, of Triton's decoupled models. One for each \
+           server, never both",
 };
 
 /// llm_time_per_output_token_seconds

@@ -5,10 +5,12 @@
 mod engine;
 mod llm;
 mod own;
+mod triton;
 
 pub use engine::*;
 pub use llm::*;
 pub use own::*;
+pub use triton::*;
 
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum BucketSet {
     TimeToFirstToken,
     /// `inter_token_latency_seconds`.
     InterTokenLatency,
+    /// `inference_duration_seconds`.
+    InferenceDuration,
     /// `batch_size`.
     BatchSize,
 }
@@ -64,7 +68,7 @@ pub enum Unit {
 
 /// The sections of docs/metrics.md and their metrics, in order.
 pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("The agent about itself", OWN)];
+    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("Triton models", TRITON), ("The agent about itself", OWN)];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {

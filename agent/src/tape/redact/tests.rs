@@ -60,7 +60,7 @@ fn responses() -> String {
 fn event(direction: Direction, segment: Segment) -> Input {
     let conn = ConnKey { tgid: Tgid(1), layer: Layer::Socket, id: 5, generation: 1 };
     let hook = if direction == Direction::Read { Hook::Read } else { Hook::Write };
-    Input::Kernel(Event { time: Nanos(1), conn, hook, midway: false, kind: EventKind::Data(segment) })
+    Input::Kernel(Event { time: Nanos(1), conn, hook, midway: false, thread: 0, kind: EventKind::Data(segment) })
 }
 
 /// One call for each part; the parts marked as missing were not copied.

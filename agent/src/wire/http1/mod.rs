@@ -133,6 +133,12 @@ impl Decoder {
         self.cut(emit);
     }
 
+    /// Whether it does not know where it is.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.state == State::Lost
+    }
+
     /// Whether a message is half-read.
     #[must_use]
     pub fn in_message(&self) -> bool {

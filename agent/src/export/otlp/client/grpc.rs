@@ -34,7 +34,8 @@ impl Client {
         let gzip = self.compression == Compression::Gzip;
         let answer = match request {
             Request::Metrics(request) => {
-                let mut client = MetricsServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES);
+                let mut client =
+                    MetricsServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES);
                 if gzip {
                     client = client.send_compressed(CompressionEncoding::Gzip);
                 }

@@ -11,7 +11,11 @@ const NEVER: Duration = Duration::from_secs(600);
 
 fn spans(came: &[Came]) -> Vec<Span> {
     let requests = came.iter().filter_map(|came| came.spans.as_ref());
-    requests.flat_map(|spans| &spans.resource_spans).flat_map(|r| &r.scope_spans).flat_map(|s| s.spans.clone()).collect()
+    requests
+        .flat_map(|spans| &spans.resource_spans)
+        .flat_map(|r| &r.scope_spans)
+        .flat_map(|s| s.spans.clone())
+        .collect()
 }
 
 /// The last word on a metric of a service.
@@ -29,8 +33,10 @@ fn a_trace_is_continued_and_told_in_stages() {
     for (protocol, compression) in [("grpc", "none"), ("http", "gzip")] {
         let receiver = Receiver::start(Security::Plain);
         let url = receiver.url("http");
-        let settings = format!("{{destinations: [{{endpoint: \"{url}\", protocol: {protocol}, compression: {compression}, \
-                                headers: {{x-token: secret}}}}]}}");
+        let settings = format!(
+            "{{destinations: [{{endpoint: \"{url}\", protocol: {protocol}, compression: {compression}, \
+                                headers: {{x-token: secret}}}}]}}"
+        );
         let export = export(&config(&settings), NEVER);
         export.record(&called(Decision::Recorded, chat(1_000_000 * MS)));
         export.otlp.wait();
@@ -89,7 +95,8 @@ fn requests_without_a_caller_have_traces_of_their_own() {
 fn numbers_are_those_of_the_exposition_under_resources_of_their_own() {
     let receiver = Receiver::start(Security::Plain);
     let url = receiver.url("http");
-    let settings = format!("{{destinations: [{{endpoint: \"{url}\", protocol: http}}], resource: {{team: a, service.name: x}}}}");
+    let settings =
+        format!("{{destinations: [{{endpoint: \"{url}\", protocol: http}}], resource: {{team: a, service.name: x}}}}");
     let export = export(&config(&settings), NEVER);
     for arrival in 0..7 {
         export.record(&Record { tapped: false, ..chat(arrival) });
@@ -119,7 +126,10 @@ fn numbers_are_those_of_the_exposition_under_resources_of_their_own() {
         (value(&point.attributes, "gen_ai.token.type").unwrap(), count)
     });
     assert_eq!(by_type.collect::<Vec<_>>(), [("output".to_owned(), 35), ("input".to_owned(), 210)]);
-    assert!(last_metric(&came, "x", "process.memory.usage").is_none() && last_metric(&came, "x", "inferscope.build").is_some());
+    assert!(
+        last_metric(&came, "x", "process.memory.usage").is_none()
+            && last_metric(&came, "x", "inferscope.build").is_some()
+    );
 }
 
 #[test]

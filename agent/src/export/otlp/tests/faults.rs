@@ -105,7 +105,8 @@ fn a_retry_after_is_respected() {
 fn a_collector_that_comes_back_gets_what_waited() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     for protocol in ["grpc", "http"] {
-        let settings = format!("{{destinations: [{{endpoint: \"http://{port}\", protocol: {protocol}}}], spans: {{queue: 16}}}}");
+        let settings =
+            format!("{{destinations: [{{endpoint: \"http://{port}\", protocol: {protocol}}}], spans: {{queue: 16}}}}");
         let export = export(&config(&settings), SOON);
         for arrival in 0..20 {
             export.record(&chat(arrival));

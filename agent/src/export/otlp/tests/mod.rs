@@ -12,7 +12,7 @@ use super::*;
 use crate::config::Config;
 use crate::engine::{Operation, Usage};
 use crate::event::{Nanos, Tgid};
-use crate::request::{Caller, Decision, Quality, Record, Sequence, Status};
+use crate::request::{Caller, Decision, Protocol, Quality, Record, Sequence, Status};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use prometheus_client::encoding::text;
@@ -78,7 +78,10 @@ fn chat(arrival: u64) -> Record {
         service: "chat".into(),
         operation: Operation::Chat,
         path: "/v1/chat/completions".into(),
-        caller: None,
+        trace: None,
+        ask: None,
+        protocol: Protocol::Http,
+        grpc_status: None,
         stream: true,
         model: "m".into(),
         id: "chatcmpl-1".into(),
@@ -104,7 +107,7 @@ fn chat(arrival: u64) -> Record {
 
 fn called(decision: Decision, record: Record) -> Record {
     let caller = Caller { trace: TRACE, parent: PARENT, decision, state: "a=1".into() };
-    Record { caller: Some(caller), ..record }
+    Record { trace: Some(caller), ..record }
 }
 
 /// An attribute's value, as text.

@@ -15,7 +15,9 @@ const GROWTH: u64 = 16 << 20;
 
 #[test]
 fn memory_stays_flat_through_a_long_outage() {
-    let config = config("{destinations: [{endpoint: \"http://127.0.0.1:1\"}, {endpoint: \"http://127.0.0.1:1\", protocol: http}]}");
+    let config = config(
+        "{destinations: [{endpoint: \"http://127.0.0.1:1\"}, {endpoint: \"http://127.0.0.1:1\", protocol: http}]}",
+    );
     let Export { otlp, spans, metrics } = export(&config, Duration::from_millis(500));
     let mut spans = Some(spans);
     let (mut requests, mut early) = (0, 0);

@@ -213,8 +213,8 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
     };
     let message = "some are bad".to_owned();
     let response = if is_metrics {
-        let partial_success =
-            partial.map(|rejected_data_points| ExportMetricsPartialSuccess { rejected_data_points, error_message: message });
+        let partial_success = partial
+            .map(|rejected_data_points| ExportMetricsPartialSuccess { rejected_data_points, error_message: message });
         ExportMetricsServiceResponse { partial_success }.encode_to_vec()
     } else {
         let partial_success =

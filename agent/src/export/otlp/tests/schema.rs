@@ -75,8 +75,18 @@ fn families_of_one_name_agree_and_are_told_apart() {
         let mine = instrument::of(row.name).unwrap();
         for other in catalog::all().filter(|other| other.otlp == row.otlp && other.name != row.name) {
             let other = instrument::of(other.name).unwrap();
-            assert_eq!((mine.unit, mine.kind, mine.description), (other.unit, other.kind, other.description), "{}", row.otlp);
-            assert!(mine.fixed.is_some() && mine.fixed != other.fixed, "{} and another are both {}", row.name, row.otlp);
+            assert_eq!(
+                (mine.unit, mine.kind, mine.description),
+                (other.unit, other.kind, other.description),
+                "{}",
+                row.otlp
+            );
+            assert!(
+                mine.fixed.is_some() && mine.fixed != other.fixed,
+                "{} and another are both {}",
+                row.name,
+                row.otlp
+            );
         }
     }
 }

@@ -253,7 +253,7 @@ fn directions_and_sockets_are_apart() {
         let conn = ConnKey { tgid: Tgid(1), layer: Layer::Message, id, generation: 1 };
         let segment = Segment { direction, ..segment(position, bytes.len(), 0, bytes) };
         let kind = EventKind::Frame { segment, more };
-        Input::Kernel(Event { time: Nanos(1), conn, hook: Hook::ZmqMsgSend, midway: true, kind })
+        Input::Kernel(Event { time: Nanos(1), conn, hook: Hook::ZmqMsgSend, midway: true, thread: 0, kind })
     };
     let inputs = [
         event(1, Direction::Read, 0, &[ADD], true),

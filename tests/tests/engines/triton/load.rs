@@ -1,0 +1,43 @@
+//! Many requests a second: nothing is lost, and Triton's counts are met.
+
+use super::{Options, Scene};
+use crate::seconds;
+use inferscope_tests::flood::Flood;
+use std::time::Duration;
+
+/// What a model of one FP32 vector is asked.
+const BODY: &str = r#"{"inputs":[{"name":"INPUT0","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}"#;
+
+#[test]
+#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
+fn five_hundred_requests_a_second() {
+    let scene = Scene::start("engines-triton-load", &Options::on_demand(&["echo"]));
+    flood(&scene, Some(500.0), 16, seconds(60));
+}
+
+#[test]
+#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
+fn as_many_as_triton_answers() {
+    let scene = Scene::start("engines-triton-rate", &Options::on_demand(&["echo"]));
+    flood(&scene, None, 64, seconds(20));
+}
+
+fn flood(scene: &Scene, rate: Option<f64>, clients: u64, time: Duration) {
+    let (_, before) = scene.agent.usage().expect("usage");
+    let flood = Flood {
+        server: scene.server.http(),
+        path: "/v2/models/echo/infer".into(),
+        body: BODY.into(),
+        clients,
+        rate,
+        time,
+    };
+    let answered = flood.run().expect("every request is answered");
+    assert_eq!(answered.refused, 0);
+    scene.agent.settle();
+    let (_, after) = scene.agent.usage().expect("usage");
+    let (rate, cpu) = (answered.ok as f64 / time.as_secs_f64(), (after - before) / time.as_secs_f64() * 100.0);
+    println!("{} requests, {rate:.0} a second; agent: {cpu:.1} % of a core", answered.ok);
+    let own = scene.totals_agree("under load");
+    assert_eq!(own.of("echo").ok, answered.ok as f64);
+}

@@ -1,0 +1,77 @@
+//! Inferscope against the real Triton: counts equal to Triton's own, times against Triton's own sums and the clients' clocks.
+
+mod agreement;
+mod failures;
+mod life;
+mod load;
+mod streams;
+
+use crate::folder;
+use agreement::Totals;
+use inferscope_tests::agent::Agent;
+use inferscope_tests::triton::{Options, TritonServer};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// A real Triton with an agent attached to it.
+struct Scene {
+    server: TritonServer,
+    agent: Agent,
+    folder: PathBuf,
+    /// What the server had counted when the agent came.
+    before: Totals,
+}
+
+impl Scene {
+    fn start(name: &str, options: &Options) -> Scene {
+        let folder = folder(name);
+        let server = TritonServer::start(options, &folder).expect("the real Triton serves");
+        let mut agent = Agent::start(&folder, "").expect("the agent starts");
+        agent.attached(server.pid()).expect("the probes of the server");
+        // Libraries that come late are looked for once more.
+        thread::sleep(Duration::from_secs(1));
+        let before = Totals::servers(&server);
+        Scene { server, agent, folder, before }
+    }
+
+    fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let service = format!("service=\"{}\"", self.server.service());
+        let labels: Vec<&str> = labels.iter().copied().chain([service.as_str()]).collect();
+        self.agent.metric(name, &labels).expect("metrics")
+    }
+
+    /// The inferences on record, in the order in which they ended.
+    fn records(&self) -> Vec<Value> {
+        self.agent.settle();
+        let service = self.server.service();
+        let mine = |record: &Value| record["service"] == service.as_str() && record["inference"] == true;
+        self.agent.records().expect("records").into_iter().filter(mine).collect()
+    }
+
+    /// The only record of a request with this id.
+    fn record(&self, id: &str) -> Value {
+        let mut found: Vec<_> = self.records().into_iter().filter(|record| record["id"] == id).collect();
+        assert_eq!(found.len(), 1, "records of {id}: {found:?}");
+        found.remove(0)
+    }
+
+    /// The totals of all models that the server has counted are the agent's, and nothing was lost.
+    fn totals_agree(&self, what: &str) -> Totals {
+        self.agent.settle();
+        let own = Totals::servers(&self.server).since(&self.before);
+        let seen = Totals::agents(&self.agent, &self.server.service());
+        println!("{what}\n{}", own.beside(&seen));
+        own.assert_counts(&seen);
+        self.nothing_lost();
+        own
+    }
+
+    fn nothing_lost(&self) {
+        let lost = self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
+        assert_eq!(lost, 0.0, "lost events");
+        let (memory, cpu) = self.agent.usage().expect("usage");
+        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
+    }
+}

@@ -27,7 +27,7 @@ fn until(what: &str, done: impl Fn() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -177,7 +177,7 @@ fn deltas_that_did_not_arrive_are_in_the_next_ones() {
     let export = export(&config(&settings), SOON);
     for arrival in 0..9 {
         export.record(&chat(arrival));
-        std::thread::sleep(SOON / 2);
+        thread::sleep(SOON / 2);
     }
     export.otlp.wait();
     let came = receiver.came();

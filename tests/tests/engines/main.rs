@@ -7,6 +7,7 @@ mod canary;
 mod frames;
 mod gauges;
 mod messages;
+mod otlp;
 mod python;
 mod rust;
 mod tls;

@@ -6,7 +6,7 @@ use crate::{
     sys,
 };
 use inferscope_ebpf::{
-    ALWAYS, Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_MESSAGE, VOLUME_OFF,
+    Conn, ConnId, Cookie, FLAG_MIDWAY, Header, Loss, Shape, VOLUME_FULL, VOLUME_MESSAGE, VOLUME_OFF,
 };
 
 const EAGAIN: i64 = 11;
@@ -137,13 +137,13 @@ pub fn moved(call: Call, layer: Layer, id: u64, result: i64, at: u64, count: u64
         return;
     }
     let header = Header { position, result, ..header(cookie, time, &key, conn) };
-    if result <= 0 {
+    if result <= 0 || cookie.is(Shape::Unseen) {
         return emit::empty(&header);
     }
     if cookie.is(Shape::Vectors) || cookie.is(Shape::Message) {
         return emit::vectors(&header, at, count, volume);
     }
-    emit::buffer::<{ VOLUME_FULL as u64 }>(&header, at, volume);
+    emit::buffer::<{ VOLUME_MESSAGE as u64 }>(&header, at, volume);
 }
 
 /// A call moves one frame of a message. A frame without bytes is one, too: the next may belong to another message.
@@ -179,7 +179,7 @@ fn advance(conn: &mut Conn, cookie: Cookie, bytes: u64) -> u64 {
 fn volume(key: &ConnId, conn: &Conn, cookie: Cookie) -> u32 {
     // SAFETY: copied at once; user space replaces entries whole.
     let Some(volumes) = (unsafe { VOLUMES.get(key) }) else { return VOLUME_FULL };
-    let holds = volumes.while_received == ALWAYS || volumes.while_received == conn.position[0];
+    let holds = conn.position[0] <= volumes.while_received;
     if holds && volumes.generation == conn.generation { volumes.volume[cookie.direction()] } else { VOLUME_FULL }
 }
 

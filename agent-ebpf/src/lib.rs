@@ -49,10 +49,12 @@ pub enum Hook {
     TritonResponseSend = 35,
     TritonFactorySendFlags = 36,
     TritonReportStatistics = 37,
+    /// Sends a file's bytes, which never pass through the process's memory.
+    Sendfile = 38,
 }
 
 /// One more than the largest hook id: the length of every table indexed by hook.
-pub const HOOK_SLOTS: usize = 38;
+pub const HOOK_SLOTS: usize = 39;
 
 /// What a hook does with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Hook {
         Hook::TritonResponseSend,
         Hook::TritonFactorySendFlags,
         Hook::TritonReportStatistics,
+        Hook::Sendfile,
     ];
 
     /// The hook of an id, or `None` for a number that this build does not know.
@@ -160,6 +163,7 @@ impl Hook {
             Hook::TritonResponseSend => "TRITONBACKEND_ResponseSend",
             Hook::TritonFactorySendFlags => "TRITONBACKEND_ResponseFactorySendFlags",
             Hook::TritonReportStatistics => "TRITONBACKEND_ModelInstanceReportStatistics",
+            Hook::Sendfile => "sendfile",
         }
     }
 
@@ -180,6 +184,7 @@ impl Hook {
             | Hook::Send
             | Hook::Sendto
             | Hook::Sendmsg
+            | Hook::Sendfile
             | Hook::SslWrite
             | Hook::SslWriteEx
             | Hook::ZmqMsgSend => Action::Write,
@@ -251,7 +256,7 @@ pub struct Conn {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Volumes {
-    /// They hold while this is the position of what the process has received; [`ALWAYS`]: wherever it is.
+    /// They hold for calls that begin while the process has received no more than this; [`ALWAYS`]: for all.
     pub while_received: u64,
     /// Bytes to copy per receiving, and per sending, call: see [`VOLUME_OFF`].
     pub volume: [u32; 2],
@@ -270,7 +275,8 @@ pub const VOLUME_OFF: u32 = u32::MAX;
 pub const VOLUME_SIZE_ONLY: u32 = 0;
 /// Volume of a connection that user space has not yet understood: the most bytes copied of one call.
 pub const VOLUME_FULL: u32 = 64 * 1024;
-/// The same for a frame of a message: a step of a batch of a thousand is more than 64 KiB, and its figures come last.
+/// The same for a frame of a message (a step of a batch of a thousand is more than 64 KiB, and its figures come last), and
+/// the most bytes that can be asked for.
 pub const VOLUME_MESSAGE: u32 = 128 * 1024;
 /// Of a call larger than its volume, so many last bytes are copied as well (a JSON answer ends with its `usage`).
 pub const TAIL_BYTES: u32 = 1024;
@@ -442,6 +448,8 @@ pub enum Shape {
     ClosesBySyscall = 5,
     /// The call's result is a truth value and the fourth argument points to the byte count.
     Counted = 6,
+    /// `(fd, …)`: its bytes are not in the process's memory.
+    Unseen = 7,
 }
 
 impl Cookie {
@@ -461,6 +469,7 @@ impl Cookie {
             Hook::Close | Hook::SslFree => Shape::Closes,
             Hook::SyscallClose => Shape::ClosesBySyscall,
             Hook::SslReadEx | Hook::SslWriteEx => Shape::Counted,
+            Hook::Sendfile => Shape::Unseen,
             _ => Shape::Buffer,
         };
         let writes = matches!(hook.action(), Action::Write);

@@ -154,7 +154,17 @@ pub struct Segment {
 /// EAGAIN: the same bytes will come again, so such a call says nothing.
 const EAGAIN: i64 = 11;
 
+/// The descriptors of standard output and error: a process's log.
+pub const LOG: [u32; 2] = [1, 2];
+
 impl Event {
+    /// Whether it is on a descriptor that the process logs to: one that was there before the agent. A server that closed
+    /// them may accept a client there.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.midway && self.conn.layer == Layer::Socket && LOG.iter().any(|log| u64::from(*log) == self.conn.id)
+    }
+
     /// Reads a connection record. `None` for a record that is not about a connection, is short, or says nothing
     /// (EAGAIN, a failed read of the TLS library that only wants more cipher text).
     #[must_use]

@@ -35,6 +35,8 @@ pub enum Issue {
     ProtocolUnknown,
     /// A model name beyond the cap; its series are under `model="other"`.
     ModelOverBound,
+    /// A workflow, class type, sampler or exception beyond the cap; its series are under "other".
+    NameOverBound,
     /// A record from the kernel side that this build cannot read.
     RecordUnreadable,
     /// More sequences under way in a server's scheduler than are followed; the oldest was forgotten.
@@ -63,6 +65,22 @@ pub enum Issue {
     Http2Malformed,
     /// A block of HTTP/2 header fields that can't be read, or longer than the bound.
     HpackMalformed,
+    /// More jobs waiting at a server than are followed; the oldest was forgotten.
+    JobsOverBound,
+    /// A job of which the server wrote neither a last line nor a last message.
+    JobEndUnseen,
+    /// More nodes in a graph than are read; its workflow is not known.
+    NodesOverBound,
+    /// Bytes that are no WebSocket frame, or no deflated message, where one should be.
+    WebSocketMalformed,
+    /// A deflated WebSocket message that becomes longer than the bound.
+    WebSocketTooLong,
+    /// A WebSocket connection whose deflated messages can't be read: its beginning was not seen, or bytes are missing.
+    WebSocketUnreadable,
+    /// A line of a server's log longer than the bound: its end was left out.
+    LogLineTooLong,
+    /// More requests ended between two looks at the GPUs than are kept: these are not held against their GPU's state.
+    GpuRequestsOverBound,
 }
 
 impl Issue {
@@ -83,6 +101,7 @@ impl Issue {
         Issue::GapsOverBound,
         Issue::ProtocolUnknown,
         Issue::ModelOverBound,
+        Issue::NameOverBound,
         Issue::RecordUnreadable,
         Issue::SequencesOverBound,
         Issue::EngineClock,
@@ -97,6 +116,14 @@ impl Issue {
         Issue::ZmtpMalformed,
         Issue::Http2Malformed,
         Issue::HpackMalformed,
+        Issue::JobsOverBound,
+        Issue::JobEndUnseen,
+        Issue::NodesOverBound,
+        Issue::WebSocketMalformed,
+        Issue::WebSocketTooLong,
+        Issue::WebSocketUnreadable,
+        Issue::LogLineTooLong,
+        Issue::GpuRequestsOverBound,
     ];
 
     /// Label value.
@@ -118,6 +145,7 @@ impl Issue {
             Issue::GapsOverBound => "gaps_over_bound",
             Issue::ProtocolUnknown => "protocol_unknown",
             Issue::ModelOverBound => "model_over_bound",
+            Issue::NameOverBound => "name_over_bound",
             Issue::RecordUnreadable => "record_unreadable",
             Issue::SequencesOverBound => "sequences_over_bound",
             Issue::EngineClock => "engine_clock",
@@ -132,6 +160,14 @@ impl Issue {
             Issue::ZmtpMalformed => "zmtp_malformed",
             Issue::Http2Malformed => "http2_malformed",
             Issue::HpackMalformed => "hpack_malformed",
+            Issue::JobsOverBound => "jobs_over_bound",
+            Issue::JobEndUnseen => "job_end_unseen",
+            Issue::NodesOverBound => "nodes_over_bound",
+            Issue::WebSocketMalformed => "websocket_malformed",
+            Issue::WebSocketTooLong => "websocket_too_long",
+            Issue::WebSocketUnreadable => "websocket_unreadable",
+            Issue::LogLineTooLong => "log_line_too_long",
+            Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
         }
     }
 }

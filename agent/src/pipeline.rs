@@ -83,6 +83,7 @@ impl Pipeline {
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
         self.metrics.pending(view.pending);
+        self.metrics.busy(&view.jobs);
         self.flush();
         view.connections
     }
@@ -111,15 +112,22 @@ impl Pipeline {
                 Output::Record(record) => {
                     let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
                     self.metrics.record_traced(&record, exemplar.as_ref());
-                    self.log_request(|| record.to_json());
+                    self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
+                Output::Job(record) => {
+                    // Jobs' times have no exemplars.
+                    let _ = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.job(&record);
+                    self.log(record.engine, &record.service, || record.to_json());
+                }
+                Output::Replied(reply) => self.metrics.replied(&reply),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
                     let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*inference));
                     self.metrics.inference_traced(&inference, exemplar.as_ref());
-                    self.log_request(|| inference.to_json());
+                    self.log(inference.origin.engine, &inference.origin.service, || inference.to_json());
                 }
                 Output::Executed(executed) => self.metrics.executed(&executed),
                 Output::Issue(issue) => self.issue(issue),
@@ -127,10 +135,15 @@ impl Pipeline {
         }
     }
 
-    fn log_request(&mut self, line: impl FnOnce() -> serde_json::Value) {
-        if let Some(records) = &mut self.records
-            && let Err(error) = writeln!(records, "{}", line())
-        {
+    /// Writes the line of a finished request, inference or job, with the GPUs that its server runs on, where it does.
+    fn log(&mut self, engine: &'static str, service: &str, line: impl FnOnce() -> serde_json::Value) {
+        let Some(records) = &mut self.records else { return };
+        let mut line = line();
+        let gpus = self.metrics.places(engine, service);
+        if let Some(line) = line.as_object_mut().filter(|_| !gpus.is_empty()) {
+            line.insert("gpus".to_owned(), gpus.into());
+        }
+        if let Err(error) = writeln!(records, "{line}") {
             tracing::error!("the request log cannot be written, it ends here: {error}");
             self.records = None;
         }

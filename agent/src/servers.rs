@@ -47,6 +47,10 @@ pub struct ServerState {
     pub hooks: Vec<status::Hook>,
     /// The operator named it: it must work.
     pub named: bool,
+    /// The process at the top of its server.
+    pub root: Tgid,
+    /// The model that it was started for, "" where its command line does not say.
+    pub model: String,
 }
 
 /// What is known of all servers, for `/status` and metrics.
@@ -121,7 +125,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let Notice::Process(tgid, hook) = notice else { return };
         let now = Instant::now();
         match hook {
-            Hook::Exec => self.discovery.noticed(tgid, now),
+            Hook::Exec => self.discovery.executed(tgid, now),
             Hook::Fork => {
                 self.discovery.forked(now);
                 self.prompt(tgid, now);
@@ -202,7 +206,12 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
             None => now + LIBRARY_INTERVAL,
         };
         match self.probes.attach(tgid, &targets, self.source) {
-            Ok(true) => tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached"),
+            Ok(true) => {
+                tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).len(), "probes attached");
+                if server.engine.jobs().is_some() {
+                    self.probes.read_log(tgid);
+                }
+            }
             Ok(false) => {}
             Err(error) => {
                 if attached.error.is_none() {
@@ -275,6 +284,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                 identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
                 hooks: self.probes.hooks(tgid),
                 named: server.named,
+                root: server.root,
+                model: server.matched.model.clone().unwrap_or_default(),
             }
         };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.discovery.servers().map(state).collect();

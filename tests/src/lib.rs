@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agreement;
 pub mod clock;
+pub mod comfyui;
 pub mod exchange;
 pub mod flood;
 pub mod load;
@@ -32,4 +33,10 @@ pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
     };
     let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).unwrap_or(0.0);
     page.lines().filter(mine).map(value).sum()
+}
+
+/// Where `cargo xtask setup --gpu` puts what the GPU tests are held against.
+#[must_use]
+pub fn nvml_folder() -> std::path::PathBuf {
+    cache::root().join("nvml")
 }

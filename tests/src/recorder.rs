@@ -3,7 +3,12 @@
 use crate::agent;
 use crate::process_group::ProcessGroup;
 use anyhow::{Context, Result, bail, ensure};
+use inferscope::core::{Input, ProcessChange};
+use inferscope::event::Tgid;
+use inferscope::tape::{Reader, Writer};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -62,6 +67,28 @@ impl Recorder {
             thread::sleep(POLL);
         }
         bail!("the recorder attached nothing:\n{}", fs::read_to_string(&self.log)?)
+    }
+
+    /// Leaves on a tape what concerns the server that has `process` at its top: a host may have others.
+    pub fn only(tape: &Path, process: u32) -> Result<()> {
+        let reader = Reader::new(Cursor::new(fs::read(tape)?))?;
+        let mut writer = Writer::new(File::create(tape)?, reader.header())?;
+        let mut ours = BTreeSet::new();
+        for input in reader {
+            let input = input?;
+            let belongs = match &input {
+                Input::Process(ProcessChange::Started { tgid, root, .. }) => {
+                    *root == Tgid(process) && (ours.insert(*tgid) || ours.contains(tgid))
+                }
+                Input::Process(ProcessChange::Ended { tgid, .. }) => ours.contains(tgid),
+                Input::Kernel(event) => ours.contains(&event.conn.tgid),
+                Input::Tick(_) => true,
+            };
+            if belongs {
+                writer.write(&input)?;
+            }
+        }
+        Ok(writer.flush()?)
     }
 
     /// Ends it: the tape is complete.

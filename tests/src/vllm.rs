@@ -153,7 +153,9 @@ impl Frontend {
 }
 
 impl Transport {
-    const fn name(self) -> &'static str {
+    /// As the scripts that start servers call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Transport::Plain => "off",
             Transport::Tls => "on",

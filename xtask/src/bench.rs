@@ -6,7 +6,8 @@ use crate::{build, setup, step, test};
 use anyhow::Result;
 
 /// Package and bench target of every measurement.
-const BENCHES: &[(&str, &str)] = &[("inferscope", "probe-cost"), (test::PACKAGE, "message-cost")];
+const BENCHES: &[(&str, &str)] =
+    &[("inferscope", "probe-cost"), (test::PACKAGE, "message-cost"), (test::PACKAGE, "gpu-poll")];
 
 /// Options of `bench`.
 #[derive(clap::Args)]

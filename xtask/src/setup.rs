@@ -10,6 +10,7 @@ use std::process::Command;
 
 mod apt;
 pub mod engines;
+pub mod nvml;
 
 /// Debian's packages, which must be of one release: build-std compiles the source with exactly its own compiler.
 const DEBIAN_PACKAGES: &[&str] =
@@ -18,9 +19,12 @@ const DEBIAN_PACKAGES: &[&str] =
 /// Options of `setup`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also install the real servers (vLLM for the CPU and Triton, about 6 GB) with tiny models and a TLS certificate
+    /// Also install the real servers for the CPU (about 7 GB): vLLM with a tiny model and its Rust front end, Triton, ComfyUI
     #[arg(long)]
     engines: bool,
+    /// Also install what the GPU tests are held against: NVIDIA's library without a driver, and nvitop-exporter
+    #[arg(long)]
+    gpu: bool,
 }
 
 /// Runs the command.
@@ -28,6 +32,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     bpf()?;
     if arguments.engines {
         engines::install()?;
+    }
+    if arguments.gpu {
+        nvml::install()?;
     }
     println!("Ready: `cargo xtask test` runs the tests, `cargo xtask demo` shows the agent at work.");
     Ok(())

@@ -4,7 +4,7 @@
 //! so that a plain `cargo test` passes without root and without engines; this command runs exactly the ignored ones.
 
 use crate::privilege::Privilege;
-use crate::setup::{self, engines};
+use crate::setup::{self, engines, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
 use crate::{bpf_toolchain, build, cache};
@@ -22,9 +22,12 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 /// Options of `test`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Also test against the real vLLM, installing it first where it is missing
+    /// Also test against the real vLLM, Triton and ComfyUI, installing first what is missing
     #[arg(long)]
     engines: bool,
+    /// Also hold the figures of GPUs against NVIDIA's real library and nvitop-exporter, installing them where missing
+    #[arg(long)]
+    gpu: bool,
     /// Arguments for the unit and replay tests' runner, after `--`
     #[arg(last = true)]
     runner: Vec<String>,
@@ -39,6 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn steps(summary: &mut Summary, arguments: &Arguments) -> Result<()> {
     ordinary(summary, &arguments.runner)?;
+    if arguments.gpu {
+        comparators(summary)?;
+    }
     if arguments.engines {
         real_engines(summary)?;
     }
@@ -67,12 +73,25 @@ pub fn ordinary(summary: &mut Summary, runner: &[String]) -> Result<()> {
     summary.step("live eBPF tests", || as_root("live"))
 }
 
-/// The tests against the real vLLM.
+/// The tests against the real servers.
 pub fn real_engines(summary: &mut Summary) -> Result<()> {
     if !engines::complete() {
         summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
     }
-    summary.step("tests against the real vLLM", || as_root("engines"))
+    summary.step("tests against the real servers", || as_root("engines"))
+}
+
+/// The GPU tests that others' programs take part in. No root, no GPU.
+pub fn comparators(summary: &mut Summary) -> Result<()> {
+    if !nvml::complete() {
+        summary.step("setup of the GPU tests", || nvml::install().map(|()| Outcome::Done))?;
+    }
+    summary.step("figures of GPUs against others'", || {
+        let mut tests = workspace::cargo();
+        tests.args(["test", "--package", PACKAGE, "--test", "gpu", "--", "--ignored", "--nocapture"]);
+        step::run(tests.env(cache::VARIABLE, cache::root()))?;
+        Ok(Outcome::Done)
+    })
 }
 
 /// Prints what was done, whatever came of it; in CI nothing may have been left out.

@@ -1,6 +1,7 @@
 //! One function per subcommand. Each returns the process's exit code; errors become one sentence on standard error.
 
 mod check;
+mod gpus;
 mod record;
 mod replay;
 mod run;

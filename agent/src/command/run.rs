@@ -1,5 +1,6 @@
 //! `inferscope run`: the daemon.
 
+use super::gpus::Gpus;
 use super::{failed, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
@@ -55,6 +56,7 @@ struct Daemon<'a> {
     live: Live,
     pipeline: Pipeline,
     metrics: Arc<Metrics>,
+    gpus: Gpus,
     exposed: Arc<Exposed>,
     otlp: Option<Otlp>,
     started: Instant,
@@ -100,11 +102,12 @@ impl Daemon<'_> {
             pipeline.set_spans(spans);
             otlp
         });
+        let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
         let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, exposed, otlp, started, refreshed: None };
+            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, otlp, started, refreshed: None };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -156,6 +159,7 @@ impl Daemon<'_> {
             processes: known.iter().map(|server| server.process.clone()).collect(),
             hooks: known.into_iter().flat_map(|server| server.hooks).collect(),
             losses: status::Loss::of(&counts),
+            gpu: self.gpus.status(),
         };
         self.metrics.processes(&status.processes);
         self.exposed.set_status(status);

@@ -6,6 +6,7 @@
 
 mod choice;
 mod document;
+mod gpu;
 mod otlp;
 pub mod problem;
 mod rule;
@@ -17,9 +18,10 @@ mod tests;
 mod yaml;
 
 pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
+pub use self::gpu::Gpu;
 pub use self::otlp::{Destination, Destinations, Otlp, Spans, Texts, Tls};
 pub use self::problem::Invalid;
-pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers};
+pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
 use self::problem::{Path, Problem, Problems};
 pub use self::rule::endpoint;
@@ -53,8 +55,12 @@ settings! {
         /// is {engine: vllm, argv: "text that the command line contains", service: "a name"}. Without a service the
         /// name is derived. Where such a process cannot be attached to, `inferscope check` exits with 1.
         servers: Servers = Servers::default();
+        /// Names for workflows (ComfyUI), which else are labelled by a hash of their class types: {845dc029c8b5: portrait}.
+        workflows: Workflows = Workflows::default();
         /// How calls of the servers are captured.
         capture: Capture = Capture::default();
+        /// How GPUs are read, and what of them is exported.
+        gpu: Gpu = Gpu::default();
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;
@@ -100,6 +106,9 @@ settings! {
         connections: u32 = 16_384, must within(16..=1 << 20);
         /// Models per engine that have series of their own, from 1 to 10000; further ones count as model="other".
         models: u32 = 100, must within(1..=10_000);
+        /// Workflows per engine that have series of their own, from 1 to 10000, and as many class types of nodes, samplers and
+        /// types of errors; further ones count as "other".
+        names: u32 = 200, must within(1..=10_000);
     }
 }
 
@@ -123,6 +132,18 @@ settings! {
         /// triton_execution_duration_seconds
         inference_duration_seconds: Vec<f64> = vec![
             0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// comfyui_generation_duration_seconds, comfyui_queue_duration_seconds and comfyui_time_to_first_step_seconds
+        generation_duration_seconds: Vec<f64> = vec![
+            0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0,
+        ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// comfyui_step_duration_seconds
+        step_duration_seconds: Vec<f64> = vec![
+            0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
+        /// comfyui_node_duration_seconds and comfyui_model_load_duration_seconds
+        node_duration_seconds: Vec<f64> = vec![
+            0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
         ], must |bounds: &Vec<f64>| bucket_bounds(bounds);
         /// llm_batch_size, in sequences, and triton_batch_size, in requests
         batch_size: Vec<f64> = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0],

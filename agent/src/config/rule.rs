@@ -88,6 +88,16 @@ pub fn ratio(share: &f64) -> Result<(), String> {
     within(0.0..=1.0)(share)
 }
 
+/// A workflow's hash, as in the label `workflow`.
+pub fn workflow_hash(hash: &str) -> Result<(), String> {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if hash.len() == 12 && hash.bytes().all(digit) {
+        return Ok(());
+    }
+    Err("expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)"
+        .to_owned())
+}
+
 /// A text that says something.
 pub fn filled(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("expected text, found none".to_owned()) } else { Ok(()) }

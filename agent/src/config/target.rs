@@ -1,7 +1,7 @@
 //! The settings that are not plain values: external labels, engines, servers named by hand, the source of events.
 
 use super::problem::{Path, Problems};
-use super::rule::{filled, label_name};
+use super::rule::{filled, label_name, workflow_hash};
 use super::setting::{Setting, entries, entry, items, key_name, mapping, settings};
 use super::suggest::did_you_mean;
 use super::yaml::{Entry, Yaml};
@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 /// External labels: name and value, on every metric.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(pub BTreeMap<String, String>);
+
+/// Names of workflows, by their hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workflows(pub BTreeMap<String, String>);
 
 settings! {
     /// Settings of one engine.
@@ -61,6 +65,36 @@ impl Setting for Labels {
             |(key, value): (&String, &String)| Entry { comment: &[], key: key.clone(), value: Yaml::text(value) };
         Yaml::Section(self.0.iter().map(entry).collect())
     }
+}
+
+impl Setting for Workflows {
+    fn read(value: &Value, path: &Path, problems: &mut Problems) -> Option<Self> {
+        let mut workflows = BTreeMap::new();
+        for (key, value) in mapping(value, path, problems)? {
+            let hash = key_name(key);
+            let path = path.key(&hash);
+            if let Err(wrong) = workflow_hash(&hash) {
+                problems.add(&path, wrong);
+            }
+            let Some(name) = String::read(value, &path, problems) else { continue };
+            if let Err(wrong) = filled(&name) {
+                problems.add(&path, wrong);
+            }
+            workflows.insert(hash, name);
+        }
+        Some(Workflows(workflows))
+    }
+
+    fn write(&self) -> Yaml {
+        let entry =
+            |(key, value): (&String, &String)| Entry { comment: &[], key: quoted(key), value: Yaml::text(value) };
+        Yaml::Section(self.0.iter().map(entry).collect())
+    }
+}
+
+/// A hash as a key: one of digits alone would be a number.
+fn quoted(hash: &str) -> String {
+    format!("{hash:?}")
 }
 
 impl Engines {

@@ -47,6 +47,7 @@ fn what_is_said_is_read_and_written_back() {
 listen: "[::1]:1"
 log: info,bpf=debug
 labels: {provider: "a \"b\"\n: #", region: eu}
+workflows: {845dc029c8b5: portrait, "000000000000": "x y"}
 engines: {vllm: {enabled: false}}
 servers:
   - {engine: vllm, argv: my-server, service: chat}
@@ -118,6 +119,12 @@ fn single_problems() {
     check("7: x", "f.yaml:1: 7: unknown setting");
     check("limits: {models: 4294967296}", "f.yaml:1: limits.models: expected a whole number, found 4294967296");
     check("limits: {models: 0}", "f.yaml:1: limits.models: expected 1 to 10000, found 0");
+    for key in ["portrait", "845DC029C8B5", "1"] {
+        let message =
+            "expected a workflow's hash of 12 hexadecimal digits in lower case (in quotes where all are decimal)";
+        check(&format!("workflows: {{{key}: x}}"), &format!("f.yaml:1: workflows.{key}: {message}"));
+    }
+    check("workflows: {845dc029c8b5: ' '}", "f.yaml:1: workflows.845dc029c8b5: expected text, found none");
     check("labels: {__x: a}", "f.yaml:1: labels.__x: label names that begin with `__` belong to Prometheus");
     check("log: \"a=b=c\"", "f.yaml:1: log: expected a filter like `info` or `info,bpf=debug`, found \"a=b=c\"");
 }

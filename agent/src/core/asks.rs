@@ -1,7 +1,8 @@
 //! What clients ask of a server over the network, brought together with the inferences that come of it.
 //!
 //! A front end reads a request to its end, and then makes an inference of it: of what is read by then and has caused none,
-//! the inference came of what asks for its model by its id. Where that can only be one request, the two are one, and the
+//! the inference came of what asks for its model by its id. Over HTTP it is the thread that read it which makes the inference,
+//! one after the other; over gRPC it may be any. Where that can only be one request, the two are one, and the
 //! inference waits for the end of the answer. Where it may be any of several, only the protocol is taken, if they agree;
 //! none of them is then sure of its inference any more. Where there is none, and nothing on the server's connections was
 //! unclear before, meanwhile or for a while after, nobody asked from outside.
@@ -159,6 +160,12 @@ impl Asks {
             // To be seen.
             return Some(Asked { protocol: Protocol::InProcess, by: None });
         };
+        // Threads that read HTTP do nothing else, and take turns in order.
+        let by_thread =
+            candidates.iter().filter(|(_, protocol, _)| *protocol == Protocol::Http).map(|(id, ..)| *id).min();
+        if let Some(ask) = by_thread {
+            return self.claimed(ask, Claimed::Yes);
+        }
         if let ([_], Claimed::No) = (candidates.as_slice(), claimed) {
             return self.claimed(oldest, Claimed::Yes);
         }
@@ -187,16 +194,17 @@ impl Asks {
     /// An inference ended: it, where nothing more is to come that belongs to it.
     pub fn ended(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
         if inference.asked.as_ref().is_some_and(|asked| asked.protocol == Protocol::InProcess) {
-            return self.from_inside(inference);
+            return self.unasked(inference);
         }
         let by = inference.asked.as_ref().and_then(|asked| asked.by.as_ref());
         let Some((ask, open)) = by.and_then(|by| Some((by.ask, self.open.get_mut(&by.ask)?))) else {
             return Some(inference);
         };
-        let Some(answer) = open.answer else {
+        let answer = open.answer;
+        if answer.is_none() {
             open.inference = Some(inference);
             return None;
-        };
+        }
         self.open.remove(&ask);
         Some(with_answer(inference, answer))
     }
@@ -206,10 +214,18 @@ impl Asks {
         let Some((id, open)) = record.ask.and_then(|id| Some((id, self.open.get_mut(&id)?))) else {
             return self.refused(record);
         };
-        let answer = Answered::of(record);
-        if open.claimed == Claimed::Yes && open.inference.is_none() {
-            open.answer = Some(answer);
-            return None;
+        let answer = (record.quality == Quality::Complete).then(|| Answered::of(record));
+        match open.claimed {
+            Claimed::Yes if open.inference.is_none() && answer.is_some() => {
+                open.answer = answer;
+                return None;
+            }
+            // Its answer will not be seen; that it was asked was.
+            Claimed::No | Claimed::Perhaps if record.quality == Quality::Gap => {
+                open.ask.answers = Answers::Shared;
+                return None;
+            }
+            _ => {}
         }
         let open = self.open.remove(&id)?;
         self.forget(id, &open.ask.model);
@@ -233,7 +249,7 @@ impl Asks {
     }
 
     /// Nobody is known to have asked for it. That nobody did is sure when nothing is in doubt for a while.
-    fn from_inside(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
+    fn unasked(&mut self, inference: Box<Inference>) -> Option<Box<Inference>> {
         if self.outside == Outside::Unseen {
             return Some(self.judged(inference));
         }
@@ -290,7 +306,8 @@ fn unjudged(mut inference: Box<Inference>) -> Box<Inference> {
     inference
 }
 
-fn with_answer(mut inference: Box<Inference>, answer: Answered) -> Box<Inference> {
+fn with_answer(mut inference: Box<Inference>, answer: Option<Answered>) -> Box<Inference> {
+    let Some(answer) = answer else { return inference };
     if let Some(by) = inference.asked.as_mut().and_then(|asked| asked.by.as_mut()) {
         by.answer = Some(answer);
     }

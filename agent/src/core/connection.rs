@@ -4,16 +4,19 @@ use super::asks::{Asks, Sight};
 use super::group::{End, Group};
 use super::http::HttpConnection;
 use super::http2::{Http2Connection, Turn};
+use super::log::Log;
 use super::messages::Socket;
 use super::opening::{Opening, Protocols, Start, Verdict};
 use super::tap::Tap;
 use super::transaction::Transaction;
+use super::websocket::WebSocketConnection;
 use super::zmtp::ZmtpConnection;
 use super::{Output, Server, Told, Volume};
 use crate::config::EngineMessages;
 use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
+use crate::wire::Stretch;
 
 /// Of each call that receives a request for an inference over HTTP/1. What of its body was not copied is passed over.
 const HEAD_BYTES: u32 = 4096;
@@ -32,6 +35,8 @@ enum State {
     Http2(Box<Http2Connection>),
     Messages(Box<Socket>),
     Zmtp(Box<ZmtpConnection>),
+    WebSocket(Box<WebSocketConnection>),
+    Log(Box<Log>),
     /// ZeroMQ's, to be read should no better end speak.
     Waiting,
     /// Not ours. Kept for a while, because events of it may still be on their way.
@@ -43,6 +48,8 @@ enum State {
 pub(super) enum Fate {
     /// It goes on.
     Lives,
+    /// It goes on as a WebSocket.
+    Upgraded,
     /// From now on nobody wants to hear of it.
     Unwatched,
     /// Nobody wants to hear of it for now.
@@ -61,6 +68,7 @@ impl Connection {
                 None => State::Unwatched,
             },
             Layer::Call => State::Unwatched,
+            Layer::Socket if event.is_log() && server.engine.jobs().is_some() => State::Log(Box::default()),
             Layer::Socket | Layer::Tls => State::Opening(Opening::new(event.midway)),
         };
         Connection { key: event.conn, server: server.clone(), last_seen: event.time, state }
@@ -73,7 +81,12 @@ impl Connection {
 
     /// Whether it carries requests to a server of ours, or what its processes say of them.
     pub fn is_ours(&self) -> bool {
-        matches!(self.state, State::Http(_) | State::Http2(_) | State::Messages(_) | State::Zmtp(_) | State::Waiting)
+        !matches!(self.state, State::Opening(_) | State::Unwatched)
+    }
+
+    /// Whether a client watches on it.
+    pub fn is_watched(&self) -> bool {
+        matches!(self.state, State::WebSocket(_))
     }
 
     /// Its requests in flight.
@@ -113,8 +126,13 @@ impl Connection {
                 socket.frame(event.time, self.key, segment, *more, group, out)
             }
             (EventKind::Data(segment), State::Zmtp(zmtp)) => zmtp.data(event.time, segment, group, out),
-            (EventKind::Frame { .. } | EventKind::Call(_), _) | (_, State::Messages(_) | State::Zmtp(_)) => Fate::Lives,
+            (EventKind::Data(segment), State::WebSocket(socket)) => {
+                socket.data(event.time, self.key, segment, group, out)
+            }
+            (EventKind::Data(segment), State::Log(log)) => log.data(event.time, segment, group, out),
+            (EventKind::Frame { .. } | EventKind::Call(_), _) => Fate::Lives,
             (_, State::Http(http)) => http.step(event, &self.server, group, out),
+            (_, State::Messages(_) | State::Zmtp(_) | State::WebSocket(_) | State::Log(_)) => Fate::Lives,
             (_, State::Http2(_) | State::Opening(_) | State::Waiting | State::Unwatched) => Fate::Lives,
         };
         if self.server.told == Told::ByCalls {
@@ -124,12 +142,42 @@ impl Connection {
             }
             self.ask(event, fate, asks, out);
         }
+        if let State::Http(http) = &mut self.state {
+            http.exchanged().into_iter().for_each(|exchanged| group.exchanged(exchanged, out));
+        }
+        self.settle_on(fate, event.time, group, out)
+    }
+
+    /// Becomes what an event made of it.
+    fn settle_on(&mut self, fate: Fate, time: Nanos, group: &mut Group, out: &mut Vec<Output>) -> Fate {
         match fate {
+            Fate::Upgraded => return self.upgrade(time, group, out),
             Fate::Unwatched => self.state = State::Unwatched,
             Fate::Waits => self.state = State::Waiting,
             Fate::Lives | Fate::Over => {}
         }
         fate
+    }
+
+    fn upgrade(&mut self, time: Nanos, group: &mut Group, out: &mut Vec<Output>) -> Fate {
+        let State::Http(http) = std::mem::replace(&mut self.state, State::Unwatched) else { return Fate::Unwatched };
+        let Some((mut socket, first)) = http.upgraded() else { return Fate::Unwatched };
+        self.want(socket.volumes(), out);
+        match socket.read(time, Stretch::Bytes(&first), group, out) {
+            Fate::Lives => self.state = State::WebSocket(Box::new(socket)),
+            fate => return fate,
+        }
+        Fate::Upgraded
+    }
+
+    fn want(&self, volumes: Vec<(Direction, Volume)>, out: &mut Vec<Output>) {
+        let conn = self.key;
+        out.extend(volumes.into_iter().map(|(direction, volume)| Output::Volume { conn, direction, volume }));
+    }
+
+    /// It is no longer read as a WebSocket: there are too many of them.
+    pub fn unwatch(&mut self) {
+        self.state = State::Unwatched;
     }
 
     /// Its end will not be seen.
@@ -147,7 +195,7 @@ impl Connection {
             State::Http(http) => http.ask(event.thread, asks, out),
             State::Opening(opening) => opening.sight(),
             State::Http2(http) => http.sight(),
-            State::Messages(_) | State::Zmtp(_) | State::Waiting | State::Unwatched => Sight::Clear,
+            _ => Sight::Clear,
         };
         let is_over = matches!(fate, Fate::Unwatched | Fate::Over);
         asks.sees(event.time, self.key, if is_over { Sight::Clear } else { sight });
@@ -190,6 +238,14 @@ impl Connection {
                 self.state = State::Zmtp(zmtp);
                 return fate;
             }
+            Verdict::WebSocket => {
+                let mut socket = Box::new(WebSocketConnection::midway());
+                let volumes = socket.volumes();
+                let fate = socket.data(time, self.key, segment, group, out);
+                self.state = State::WebSocket(socket);
+                self.want(volumes, out);
+                return fate;
+            }
             Verdict::Http(start, held) => (start, held),
         };
         let mut http = Box::new(HttpConnection::new(self.key.layer, start));
@@ -226,6 +282,8 @@ impl Connection {
             && matches!(messages, EngineMessages::Auto | EngineMessages::Wire);
         if at_socket && engine.messages().is_some() && !group.outranks(End::Wire) {
             Protocols::HttpAndZmtp
+        } else if group.has_jobs() {
+            Protocols::HttpAndWebSocket
         } else {
             Protocols::Http
         }

@@ -6,7 +6,9 @@
 //! Sequences meet their HTTP request by id, when that ends. A server without a front end (offline generation) has no such
 //! requests: there each sequence is one.
 
+use super::jobs::{Busy, Exchanged, Jobs};
 use super::{Output, record};
+use crate::engine::job::Said;
 use crate::engine::report::{Finish, Iteration, Output as Brought, Report, Scheduler};
 use crate::engine::{Engine, Operation, Role, Usage};
 use crate::event::{Nanos, Tgid};
@@ -53,6 +55,7 @@ pub(super) struct Group {
     end: Option<End>,
     schedulers: BTreeMap<u32, Schedule>,
     sequences: BTreeMap<String, Held>,
+    jobs: Option<Jobs>,
 }
 
 /// One of its processes.
@@ -126,6 +129,7 @@ pub struct Standing {
 
 impl Group {
     pub fn new(engine: &'static dyn Engine, origin: Origin) -> Group {
+        let jobs = engine.jobs().map(|reader| Jobs::new(origin.clone(), reader));
         Group {
             engine,
             origin,
@@ -135,6 +139,7 @@ impl Group {
             end: None,
             schedulers: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            jobs,
         }
     }
 
@@ -199,6 +204,58 @@ impl Group {
         self.processes.values().any(|member| member.role == role)
     }
 
+    /// Whether it works off jobs.
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.is_some()
+    }
+
+    /// Its jobs as they stand.
+    pub fn busy(&self) -> Option<Busy> {
+        self.jobs.as_ref().and_then(Jobs::busy)
+    }
+
+    /// An HTTP exchange about jobs is over.
+    pub fn exchanged(&mut self, exchanged: Exchanged, out: &mut Vec<Output>) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.exchanged(exchanged, out);
+        }
+    }
+
+    /// A message was sent to a client that watches jobs.
+    pub fn said(&mut self, at: Nanos, message: &Said<'_>, out: &mut Vec<Output>) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.said(at, message, out);
+        }
+    }
+
+    /// One of its processes wrote a line.
+    pub fn line(&mut self, at: Nanos, line: &[u8], out: &mut Vec<Output>) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.line(at, line, out);
+        }
+    }
+
+    /// Lines that its processes wrote were lost.
+    pub fn missed_lines(&mut self) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.missed_lines();
+        }
+    }
+
+    /// Messages to clients that watch jobs were lost.
+    pub fn unheard(&mut self) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.unheard();
+        }
+    }
+
+    /// Nothing more will be seen of it.
+    pub fn truncate(&mut self, time: Nanos, out: &mut Vec<Output>) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.truncate(time, out);
+        }
+    }
+
     pub fn standing(&self) -> impl Iterator<Item = Standing> {
         self.schedulers.iter().filter_map(|(index, schedule)| {
             Some(Standing {
@@ -233,6 +290,9 @@ impl Group {
     }
 
     pub fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        if let Some(jobs) = &mut self.jobs {
+            jobs.tick(now, out);
+        }
         self.sequences.retain(|_, held| match held.ended {
             Some(ended) => now.since(ended) < KEPT,
             None => now.since(held.sequence.last_output.unwrap_or(held.born)) < STUCK,

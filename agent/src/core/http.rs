@@ -21,9 +21,11 @@ use super::asks::{Asks, Sight};
 use super::connection::Fate;
 use super::edges::{self, Reading};
 use super::group::Group;
+use super::jobs::Exchanged;
 use super::opening::{Start, begins_event_chunk};
-use super::transaction::{Transaction, delivery};
-use super::{Output, Server, Volume, record};
+use super::transaction::{Ended, Transaction, delivery};
+use super::websocket::WebSocketConnection;
+use super::{Output, Server, Volume, record, unread};
 use crate::config::Http;
 use crate::engine::Facts;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment};
@@ -31,7 +33,8 @@ use crate::issue::Issue;
 use crate::request::{Delivery, Ending, Protocol, Quality, Request};
 use crate::wire::http1::{Decoder, Opening, sniff};
 use crate::wire::stream::Stream;
-use crate::wire::{Item, RequestHead, ResponseHead, Stretch};
+use crate::wire::websocket::Extensions;
+use crate::wire::{Item, RequestHead, ResponseHead, Side, Stretch, is_websocket};
 use std::collections::VecDeque;
 
 /// Requests that may wait for an answer on one connection.
@@ -60,6 +63,18 @@ pub(super) struct HttpConnection {
     reading: Reading,
     /// Where what the client sent ends, as far as it was seen.
     received: u64,
+    /// The last volume that was asked for because nobody reads a body.
+    asked: Option<Volume>,
+    /// Exchanges about jobs that are over.
+    exchanged: Vec<Exchanged>,
+    upgraded: Option<Upgraded>,
+}
+
+/// What the connection has become.
+struct Upgraded {
+    extensions: Extensions,
+    /// What the server sent in the same call.
+    first: Vec<u8>,
 }
 
 /// One direction.
@@ -97,7 +112,16 @@ impl HttpConnection {
             client_left: None,
             reading: Reading::Whole,
             received: 0,
+            asked: None,
+            upgraded: None,
+            exchanged: Vec::new(),
         }
+    }
+
+    /// What it is from now on, and what the server has sent on that; `None` where it was not upgraded.
+    pub fn upgraded(self) -> Option<(WebSocketConnection, Vec<u8>)> {
+        let Upgraded { extensions, first } = self.upgraded?;
+        Some((WebSocketConnection::new(self.responses.stream, extensions), first))
     }
 
     /// Requests in flight, oldest first.
@@ -109,6 +133,11 @@ impl HttpConnection {
     pub fn ask(&mut self, thread: u32, asks: &mut Asks, out: &mut Vec<Output>) -> Sight {
         self.transactions.iter_mut().for_each(|transaction| transaction.ask(Protocol::Http, thread, asks, out));
         if self.requests.decoder.is_lost() { Sight::Unclear } else { Sight::Clear }
+    }
+
+    /// The exchanges about jobs that ended since the last time.
+    pub fn exchanged(&mut self) -> Vec<Exchanged> {
+        std::mem::take(&mut self.exchanged)
     }
 
     /// Takes one event other than the close.
@@ -145,8 +174,13 @@ impl HttpConnection {
                 self.receive(time, segment, server, &mut issues, out)
             }
             Direction::Write if self.is_unread(segment) => self.send_unread(time, segment, group, &mut issues, out),
-            Direction::Write => self.send(time, segment, server, &mut issues, out),
+            Direction::Write => self.send(time, segment, server, group, &mut issues, out),
         };
+        if let Some(volume) = self.leaves_out(segment)
+            && self.asked.replace(volume) != Some(volume)
+        {
+            out.push(Output::Volume { conn: key, direction: segment.direction, volume });
+        }
         if server.http == Http::Edges && self.reading == Reading::Whole && self.is_told(group) {
             self.reading = Reading::Asked;
             let volume = Volume::SizeOnlyWhile { received: self.received };
@@ -154,6 +188,19 @@ impl HttpConnection {
         }
         out.extend(issues.into_iter().map(Output::Issue));
         fate
+    }
+
+    /// What the kernel side need not copy of the body under way, where nobody reads it and much of it is to come.
+    fn leaves_out(&self, segment: &Segment) -> Option<Volume> {
+        let (decoder, transaction, side) = match segment.direction {
+            Direction::Read => (&self.requests.decoder, self.transactions.back(), Side::Request),
+            Direction::Write => (&self.responses.decoder, self.transactions.front(), Side::Response),
+        };
+        let is_alone = self.transactions.len() == 1;
+        if !segment.last || segment.bytes.is_empty() || !is_alone || transaction?.reads(side) {
+            return None;
+        }
+        unread::volume(side, decoder.body_left(), self.received)
     }
 
     /// The connection was closed.
@@ -292,7 +339,7 @@ impl HttpConnection {
                     self.begun = None;
                 }
                 Item::Issue(issue) => issues.push(issue),
-                Item::Response(_) | Item::Upgraded => {}
+                Item::Response(_) | Item::Upgraded(_) => {}
             }
         }
         if self.requests.decoder.in_message() && !self.receiving {
@@ -323,6 +370,7 @@ impl HttpConnection {
         time: Nanos,
         segment: &Segment,
         server: &Server,
+        group: &Group,
         issues: &mut Vec<Issue>,
         out: &mut Vec<Output>,
     ) -> Fate {
@@ -332,11 +380,13 @@ impl HttpConnection {
         for item in self.responses.push(segment, issues) {
             match item {
                 Item::Response(head) => self.respond(time, &head, server, issues),
-                Item::Body(bytes) => match (self.transactions.front_mut(), &mut self.orphan) {
-                    (Some(oldest), _) => oldest.response_body(time, bytes, issues),
-                    (None, Some(orphan)) => orphan.written(time),
-                    (None, None) => {}
+                Item::Body(bytes) => match (self.transactions.front_mut(), &mut self.orphan, &mut self.upgraded) {
+                    (Some(oldest), ..) => oldest.response_body(time, bytes, issues),
+                    (None, Some(orphan), _) => orphan.written(time),
+                    (None, None, Some(upgraded)) => upgraded.first.extend_from_slice(bytes),
+                    (None, None, None) => {}
                 },
+                Item::Elided(_) if self.upgraded.is_some() => return Fate::Unwatched,
                 Item::Elided(bytes) => {
                     if let Some(oldest) = self.transactions.front_mut() {
                         oldest.response_elided(time, bytes, issues);
@@ -348,16 +398,20 @@ impl HttpConnection {
                     self.end_all(time, Ending::Unseen, issues, out);
                     self.pairing = Pairing::Lost;
                 }
-                Item::Upgraded => {
+                Item::Upgraded(head) => {
                     self.answered(time, issues, out);
                     self.truncate(time, out);
-                    return Fate::Unwatched;
+                    if !is_websocket(&head) || !group.has_jobs() {
+                        return Fate::Unwatched;
+                    }
+                    let extensions = Extensions::agreed(&head.headers);
+                    self.upgraded = Some(Upgraded { extensions, first: Vec::new() });
                 }
                 Item::Issue(issue) => issues.push(issue),
                 Item::Request(_) => {}
             }
         }
-        Fate::Lives
+        if self.upgraded.is_some() { Fate::Upgraded } else { Fate::Lives }
     }
 
     /// Finds the pieces of an answer whose head was sent before the agent came.
@@ -392,9 +446,16 @@ impl HttpConnection {
     fn answered(&mut self, time: Nanos, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
         let ended = match self.transactions.pop_front() {
             Some(oldest) => oldest.end(time, Ending::Answered, issues),
-            None => self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default())),
+            None => {
+                let orphan = self.orphan.take().map(|orphan| orphan.end(time, Ending::Answered, &Facts::default()));
+                orphan.map(Box::new).map(Ended::Inference)
+            }
         };
-        out.extend(ended.map(record));
+        match ended {
+            Some(Ended::Inference(ended)) => out.push(Output::Record(ended)),
+            Some(Ended::Jobs(exchanged)) => self.exchanged.push(exchanged),
+            None => {}
+        }
     }
 
     fn mark_all(&mut self, quality: Quality) {
@@ -404,8 +465,13 @@ impl HttpConnection {
 
     fn end_all(&mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>, out: &mut Vec<Output>) {
         let orphan = self.orphan.take().map(|orphan| orphan.end(time, ending, &Facts::default()));
-        let others = self.transactions.drain(..).filter_map(|transaction| transaction.end(time, ending, issues));
-        out.extend(orphan.into_iter().chain(others).map(record));
+        let others =
+            self.transactions.drain(..).filter_map(|transaction| match transaction.end(time, ending, issues) {
+                Some(Ended::Inference(record)) => Some(Output::Record(record)),
+                // What was answered only in part says nothing for sure.
+                Some(Ended::Jobs(_)) | None => None,
+            });
+        out.extend(orphan.into_iter().map(record).chain(others));
     }
 }
 

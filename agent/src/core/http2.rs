@@ -13,8 +13,8 @@
 use super::asks::{Asks, Sight};
 use super::connection::Fate;
 use super::opening::Start;
-use super::transaction::Transaction;
-use super::{Output, Server, Volume, record};
+use super::transaction::{Ended, Transaction};
+use super::{Output, Server, Volume};
 use crate::event::{ConnKey, Direction, Nanos, Segment};
 use crate::issue::Issue;
 use crate::request::{Ending, Protocol, Quality};
@@ -220,6 +220,10 @@ impl Http2Connection {
 
     /// Anything may have been said on any stream.
     fn cut(&mut self, turn: &mut Turn<'_>) {
+        // Of a message too long to be copied its beginning was read all the same.
+        for call in self.calls.values_mut().filter(|call| call.request.is_in_message()) {
+            call.transaction.ask_one(call.began, turn.thread, turn.asks, turn.out);
+        }
         self.mark_all(Quality::Gap);
         self.end_all(turn.time, Ending::Unseen, turn.out);
     }
@@ -281,7 +285,10 @@ fn ended(call: Call, time: Nanos, ending: Ending) -> Option<Output> {
     if call.transaction.is_many() {
         return None;
     }
-    call.transaction.end(time, ending, &mut Vec::new()).map(record)
+    match call.transaction.end(time, ending, &mut Vec::new())? {
+        Ended::Inference(record) => Some(Output::Record(record)),
+        Ended::Jobs(_) => None,
+    }
 }
 
 fn begun(item: &grpc::Item<'_>) -> u32 {

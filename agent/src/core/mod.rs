@@ -8,6 +8,7 @@ use crate::config::{EngineMessages, Http};
 use crate::engine::{self, Engine, Operation, Role};
 use crate::event::{Call, ConnKey, Direction, Event, EventKind, Nanos, Tgid};
 use crate::issue::Issue;
+use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Origin, Record};
 use asks::Asks;
@@ -16,6 +17,7 @@ use group::Group;
 pub use group::{Finished, Iterated, Standing};
 use inferences::Inferences;
 pub use inferences::{Executed, Pending, Work};
+pub use jobs::{Busy, Reply};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -27,10 +29,14 @@ mod group;
 mod http;
 mod http2;
 mod inferences;
+mod jobs;
+mod log;
 mod messages;
 mod opening;
 mod tap;
 mod transaction;
+mod unread;
+mod websocket;
 mod zmtp;
 
 /// Everything that the core is ever told.
@@ -99,6 +105,10 @@ pub enum Output {
     Executed(Box<Executed>),
     /// A request for an inference was refused before any was made.
     Refused(Box<Refusal>),
+    /// A job is over.
+    Job(Box<job::Record>),
+    /// An HTTP exchange about jobs was answered.
+    Replied(Box<Reply>),
     /// Something could not be used as it stands.
     Issue(Issue),
 }
@@ -112,7 +122,8 @@ pub enum Volume {
     Head(u32),
     /// Sizes and times only.
     SizeOnly,
-    /// Sizes and times only, until the process has received more than so many bytes: then all, in both directions.
+    /// Sizes and times only, of calls that begin while the process has received no more than so many bytes; then all, in
+    /// both directions.
     SizeOnlyWhile {
         /// The position of what it has received.
         received: u64,
@@ -149,6 +160,8 @@ pub struct View {
     pub schedulers: Vec<Standing>,
     /// Requests that wait for their model.
     pub pending: Vec<Pending>,
+    /// The servers whose jobs are seen.
+    pub jobs: Vec<Busy>,
 }
 
 /// Requests in flight that a gauge shows as one number.
@@ -203,6 +216,8 @@ enum Told {
 
 /// A connection that says nothing of interest is forgotten when it has been silent for so long.
 const SILENCE: u64 = 60_000_000_000;
+/// WebSockets that are read at once: 50 KB each.
+const MAX_WATCHED: usize = 1024;
 
 impl Core {
     /// A core that knows no process yet.
@@ -257,6 +272,7 @@ impl Core {
         self.join(from, out);
         self.inferences.values_mut().for_each(|inferences| inferences.truncate(time, out));
         self.asks.values_mut().for_each(|asks| asks.finish(out));
+        self.groups.values_mut().for_each(|group| group.truncate(time, out));
     }
 
     /// What is under way now.
@@ -264,7 +280,8 @@ impl Core {
     pub fn view(&self) -> View {
         let schedulers = self.groups.values().flat_map(Group::standing).collect();
         let pending = self.inferences.values().flat_map(Inferences::pending).collect();
-        let mut view = View { connections: self.connections.len(), schedulers, pending, ..View::default() };
+        let jobs = self.groups.values().filter_map(Group::busy).collect();
+        let mut view = View { connections: self.connections.len(), schedulers, pending, jobs, ..View::default() };
         for inference in self.inferences.values().flat_map(Inferences::generating) {
             if self.is_tapped_inside(inference.origin.tgid) {
                 continue;
@@ -392,13 +409,21 @@ impl Core {
         let Some(asks) = self.asks.get_mut(&event.conn.tgid) else { return };
         match connection.step(event, group, asks, out) {
             Fate::Lives => {}
-            Fate::Unwatched | Fate::Waits => {
-                for direction in [Direction::Read, Direction::Write] {
-                    out.push(Output::Volume { conn: event.conn, direction, volume: Volume::Off });
-                }
-            }
+            Fate::Upgraded => self.bound_watched(event.conn, out),
+            Fate::Unwatched | Fate::Waits => turn_off(event.conn, out),
             Fate::Over => drop(self.connections.remove(&event.conn)),
         }
+    }
+
+    /// Each WebSocket may hold a window that its messages are inflated with.
+    fn bound_watched(&mut self, newest: ConnKey, out: &mut Vec<Output>) {
+        let watched = self.connections.values().filter(|connection| connection.is_watched()).count();
+        if watched <= MAX_WATCHED {
+            return;
+        }
+        out.push(Output::Issue(Issue::WebSocketUnreadable));
+        self.connections.get_mut(&newest).into_iter().for_each(Connection::unwatch);
+        turn_off(newest, out);
     }
 
     fn forget_process(&mut self, tgid: Tgid, time: Nanos, out: &mut Vec<Output>) {
@@ -415,9 +440,18 @@ impl Core {
             asks.finish(out);
         }
         let Some(server) = self.servers.remove(&tgid) else { return };
-        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid)) {
-            self.groups.remove(&server.root);
+        if self.groups.get_mut(&server.root).is_some_and(|group| group.ended(tgid))
+            && let Some(mut group) = self.groups.remove(&server.root)
+        {
+            group.truncate(time, out);
         }
+    }
+}
+
+/// Nobody wants to hear of a connection.
+fn turn_off(conn: ConnKey, out: &mut Vec<Output>) {
+    for direction in [Direction::Read, Direction::Write] {
+        out.push(Output::Volume { conn, direction, volume: Volume::Off });
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a connection is, by what is first said on it.
 //!
 //! A connection seen from its start is decided by its first bytes: clients of ours speak first, and they speak HTTP/1 or,
-//! where a server of theirs does, HTTP/2; ZeroMQ greets from both sides. One joined midway is decided by the first call that begins like a message, like a piece
-//! of an event stream or like ZeroMQ's frames. Others are given a number of calls, then no longer watched: logs, wake-up
+//! where a server of theirs does, HTTP/2; ZeroMQ greets from both sides. One joined midway is decided by the first call
+//! that begins like a message, like a piece of an event stream, or like the frames of ZeroMQ, HTTP/2 or WebSocket. Others are given a
+//! number of calls, then no longer watched: logs, wake-up
 //! pipes and message queues look like that. It errs at a long upload that was under way when the agent came: that
 //! connection is not watched any more.
 
@@ -10,6 +11,7 @@ use super::asks::Sight;
 use crate::event::{Direction, Nanos, Segment};
 use crate::wire::http1::{self, sniff};
 use crate::wire::http2;
+use crate::wire::websocket::{Sender, is_row_of_frames};
 use crate::wire::zmtp;
 
 /// Calls on a connection joined midway that begin like nothing known, before it is given up.
@@ -38,6 +40,8 @@ pub(super) enum Protocols {
     HttpAndZmtp,
     /// Requests of clients, over HTTP/2 as well.
     AnyHttp,
+    /// And what clients that watch are told.
+    HttpAndWebSocket,
 }
 
 /// What is known of a connection.
@@ -50,6 +54,8 @@ pub(super) enum Verdict {
     Zmtp(Start, Vec<(Nanos, Segment)>),
     /// Clients speak HTTP/2 on it. With what was held back, to be read first.
     Http2(Start, Vec<(Nanos, Segment)>),
+    /// A client watches on it, whose handshake was not seen.
+    WebSocket,
     /// The process is the client there, or it is TLS (the clear text is seen elsewhere), or it is noise.
     NotOurs,
 }
@@ -141,12 +147,22 @@ impl Opening {
             _ if protocols == Protocols::AnyHttp && http2::is_plausible(&segment.bytes) => {
                 Verdict::Http2(Start::Anywhere, Vec::new())
             }
+            _ if protocols == Protocols::HttpAndWebSocket && is_frames(segment) => Verdict::WebSocket,
             (_, Some(http1::Opening::Other) | None) => {
                 self.strange += 1;
                 if self.strange < MAX_STRANGE { Verdict::Undecided } else { Verdict::NotOurs }
             }
         }
     }
+}
+
+/// Whether a call is WebSocket frames, and nothing else.
+fn is_frames(segment: &Segment) -> bool {
+    let sender = match segment.direction {
+        Direction::Read => Sender::Client,
+        Direction::Write => Sender::Server,
+    };
+    segment.last && is_row_of_frames(&segment.bytes, sender)
 }
 
 /// Whether `bytes` begin with a chunk of an event stream: a length in hexadecimal, then a field's name.

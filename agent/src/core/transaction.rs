@@ -1,8 +1,9 @@
 //! One request and its answer on a connection: brings together the body's coding, the engine and the times.
 
 use super::asks::{Answers, Ask, Asks};
+use super::jobs::Exchanged;
 use super::{Output, Server, Told};
-use crate::engine::{Exchange, Facts, Requests};
+use crate::engine::{Exchange, Facts, Purpose, Requests};
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::request::{AskId, Caller, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
@@ -17,6 +18,14 @@ pub(super) struct Transaction {
     told: Told,
     trace: Option<Caller>,
     ask: Option<AskId>,
+}
+
+/// What is left of a transaction that is over.
+pub(super) enum Ended {
+    /// A request for inference.
+    Inference(Box<Record>),
+    /// An exchange about jobs.
+    Jobs(Exchanged),
 }
 
 /// How the response's body is read.
@@ -95,7 +104,8 @@ impl Transaction {
 
     /// Who answers it and what is known of it; `None` where it is not inference.
     pub fn running(&self) -> Option<(&Origin, &Facts)> {
-        let exchange = self.exchange.as_ref().filter(|_| self.told == Told::ByRequests)?;
+        let told = self.told == Told::ByRequests;
+        let exchange = self.exchange.as_ref().filter(|exchange| told && exchange.purpose() == Purpose::Inference)?;
         Some((self.request.origin(), exchange.facts()))
     }
 
@@ -103,6 +113,12 @@ impl Transaction {
     pub fn with_content(&self) -> Option<&Facts> {
         let streamed = matches!(self.body, Body::Events(_)) && self.request.has_content();
         self.exchange.as_ref().filter(|_| streamed).map(|exchange| exchange.facts())
+    }
+
+    /// Whether the body of this side is of use.
+    pub fn reads(&self, side: Side) -> bool {
+        let is_unread = side == Side::Response && matches!(self.body, Body::Unread);
+        !is_unread && self.exchange.as_ref().is_some_and(|exchange| exchange.reads(side))
     }
 
     /// Nobody reads the rest of its answer.
@@ -195,14 +211,24 @@ impl Transaction {
         }
     }
 
-    /// It is over: its record, if it was inference.
-    pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Record> {
+    /// It is over: what is left of it, if it is of interest.
+    pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Ended> {
         if ending == Ending::Answered {
             self.tell(time, &Message::End(Side::Response), issues);
         }
-        let exchange = self.exchange?;
+        let mut exchange = self.exchange?;
         let record = self.request.end(time, ending, exchange.facts());
-        Some(Record { trace: self.trace, ask: self.ask, ..record })
+        match exchange.purpose() {
+            Purpose::Inference => {
+                let record = Record { trace: self.trace, ask: self.ask, ..record };
+                Some(Ended::Inference(Box::new(record)))
+            }
+            Purpose::Jobs if record.code == 0 => None,
+            Purpose::Jobs => {
+                let Record { arrival, end: answered, code, .. } = record;
+                Some(Ended::Jobs(Exchanged { arrival, answered, code, told: exchange.told() }))
+            }
+        }
     }
 
     /// Tells the engine what says nothing about time.

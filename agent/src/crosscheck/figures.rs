@@ -1,4 +1,4 @@
-//! One side's totals, and where they stand on its page: the names of the agent's metrics and of vLLM's.
+//! One side's totals, and where they stand on its page: the names of the agent's metrics, of vLLM's and of Triton's.
 
 use super::Quantity;
 use super::exposition::{Exposition, Total};
@@ -47,6 +47,25 @@ const VLLM: [(Quantity, &str); 12] = [
     (Quantity::EndToEnd, "vllm:e2e_request_latency_seconds"),
 ];
 
+/// The agent's of inferences, by stage where there is one.
+const INFERENCES: [(Quantity, &str, Option<&str>); 4] = [
+    (Quantity::Queue, "triton_queue_duration_seconds", None),
+    (Quantity::ComputeInput, "triton_compute_duration_seconds", Some("input")),
+    (Quantity::ComputeInfer, "triton_compute_duration_seconds", Some("infer")),
+    (Quantity::ComputeOutput, "triton_compute_duration_seconds", Some("output")),
+];
+
+/// Triton's: counters of microseconds, over its successful requests.
+const TRITON: [(Quantity, &str); 4] = [
+    (Quantity::Queue, "nv_inference_queue_duration_us"),
+    (Quantity::ComputeInput, "nv_inference_compute_input_duration_us"),
+    (Quantity::ComputeInfer, "nv_inference_compute_infer_duration_us"),
+    (Quantity::ComputeOutput, "nv_inference_compute_output_duration_us"),
+];
+
+/// Triton's counter of successful requests.
+const TRITON_SUCCESS: &str = "nv_inference_request_success";
+
 /// vLLM's counter of finished sequences.
 const VLLM_SUCCESS: &str = "vllm:request_success_total";
 
@@ -83,6 +102,45 @@ impl Figures {
             figures.set(quantity, read(page, quantity, name, labels));
         }
         figures
+    }
+
+    /// The agent's of inferences, over the series that have all of `labels`.
+    #[must_use]
+    pub fn of_inferences(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
+        let with =
+            |label: Option<(&'static str, &'static str)>| labels.iter().copied().chain(label).collect::<Vec<_>>();
+        let mut figures = Figures::default();
+        for (quantity, status) in [(Quantity::Requests, "ok"), (Quantity::Failures, "error")] {
+            let ended = counter(page, "triton_request_total", &with(Some(("status", status))));
+            // Where requests are counted, none of a kind is known to be 0.
+            let none = page.sum("triton_request_total", labels).map(|_| Total::default());
+            figures.set(quantity, ended.or(none));
+        }
+        figures.set(Quantity::Executions, counter(page, "triton_batch_size_count", labels));
+        for (quantity, name, stage) in INFERENCES {
+            figures.set(quantity, page.histogram(name, &with(stage.map(|stage| ("stage", stage)))));
+        }
+        figures
+    }
+
+    /// Triton's, over the series that have all of `labels`.
+    #[must_use]
+    pub fn of_triton(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
+        let mut figures = Figures::default();
+        figures.set(Quantity::Requests, counter(page, TRITON_SUCCESS, labels));
+        figures.set(Quantity::Failures, counter(page, "nv_inference_request_failure", labels));
+        figures.set(Quantity::Executions, counter(page, "nv_inference_exec_count", labels));
+        let Some(count) = page.sum(TRITON_SUCCESS, labels) else { return figures };
+        for (quantity, name) in TRITON {
+            figures.set(quantity, page.sum(name, labels).map(|micros| Total { count, sum: micros / 1e6 }));
+        }
+        figures
+    }
+
+    /// The models that Triton has figures of.
+    #[must_use]
+    pub fn triton_models(page: &Exposition) -> Vec<&str> {
+        page.values(TRITON_SUCCESS, "model")
     }
 
     /// The models that vLLM has figures of.

@@ -19,6 +19,10 @@ pub enum Quantity {
     PrefixHits,
     /// Places in a batch that were lost again.
     Preemptions,
+    /// Requests that failed.
+    Failures,
+    /// Batches that were executed.
+    Executions,
     /// From the hand-over to the scheduler's queue. No server states it.
     Dispatch,
     /// From the scheduler's queue to a place in a batch.
@@ -27,6 +31,12 @@ pub enum Quantity {
     Prefill,
     /// From the first output to the last.
     Decode,
+    /// Gathering a request's inputs.
+    ComputeInput,
+    /// Computing.
+    ComputeInfer,
+    /// Handing its outputs out.
+    ComputeOutput,
     /// Between the outputs of one sequence.
     InterToken,
     /// From a request to its first token.
@@ -37,7 +47,7 @@ pub enum Quantity {
 
 impl Quantity {
     /// Every quantity, in the order of a table.
-    pub const ALL: [Quantity; 15] = [
+    pub const ALL: [Quantity; 20] = [
         Quantity::Requests,
         Quantity::Sequences,
         Quantity::PromptTokens,
@@ -46,10 +56,15 @@ impl Quantity {
         Quantity::PrefixQueries,
         Quantity::PrefixHits,
         Quantity::Preemptions,
+        Quantity::Failures,
+        Quantity::Executions,
         Quantity::Dispatch,
         Quantity::Queue,
         Quantity::Prefill,
         Quantity::Decode,
+        Quantity::ComputeInput,
+        Quantity::ComputeInfer,
+        Quantity::ComputeOutput,
         Quantity::InterToken,
         Quantity::FirstToken,
         Quantity::EndToEnd,
@@ -67,10 +82,15 @@ impl Quantity {
             Quantity::PrefixQueries => "prefix_queries",
             Quantity::PrefixHits => "prefix_hits",
             Quantity::Preemptions => "preemptions",
+            Quantity::Failures => "failures",
+            Quantity::Executions => "executions",
             Quantity::Dispatch => "dispatch",
             Quantity::Queue => "queue",
             Quantity::Prefill => "prefill",
             Quantity::Decode => "decode",
+            Quantity::ComputeInput => "compute_input",
+            Quantity::ComputeInfer => "compute_infer",
+            Quantity::ComputeOutput => "compute_output",
             Quantity::InterToken => "inter_token",
             Quantity::FirstToken => "first_token",
             Quantity::EndToEnd => "end_to_end",

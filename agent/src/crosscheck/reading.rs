@@ -9,11 +9,20 @@ use crate::host::sockets;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// The engine whose own metrics are understood.
-const ENGINE: &str = "vllm";
+/// Where Triton serves its metrics unless told otherwise.
+const TRITON_METRICS: u16 = 8002;
 
-/// Where a service's metrics are.
-pub type Places = BTreeMap<String, SocketAddr>;
+/// Where a service's metrics are, and of which kind.
+pub type Places = BTreeMap<String, (Language, SocketAddr)>;
+
+/// Whose own metrics are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// vLLM's.
+    Vllm,
+    /// Triton's.
+    Triton,
+}
 
 /// Of what there are figures on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +57,11 @@ pub struct Reading {
 #[must_use]
 pub fn places<'s>(servers: impl Iterator<Item = &'s Server>) -> (Places, Vec<String>) {
     let (mut places, mut problems) = (Places::new(), Vec::new());
-    let fronts = servers.filter(|server| server.matched.role == Role::Frontend && server.engine.name() == ENGINE);
-    for server in fronts {
+    for server in servers.filter(|server| server.matched.role == Role::Frontend) {
         let tgid = server.process.tgid;
-        match place(tgid, server.matched.port) {
-            Ok(address) => drop(places.insert(server.service.clone(), address)),
+        let Some(language) = Language::of(server.engine.name()) else { continue };
+        match place(tgid, language.port(server)) {
+            Ok(address) => drop(places.insert(server.service.clone(), (language, address))),
             Err(reason) => problems.push(format!("{} pid {}: {reason}", server.service, tgid.0)),
         }
     }
@@ -76,18 +85,63 @@ pub fn read(agent: SocketAddr, places: &Places) -> Reading {
         let failed = |error| reading.problems.push(format!("{whose} at {address}: {error}"));
         text.map_err(failed).ok().map(|text| Exposition::parse(&text))
     };
-    let pages: Vec<_> =
-        places.iter().filter_map(|(service, address)| Some((service, fetch(service, *address)?))).collect();
+    let mut pages = Vec::new();
+    for (service, (language, address)) in places {
+        pages.extend(fetch(service, *address).map(|page| (service, *language, page)));
+    }
     let Some(own) = fetch("the agent (is `inferscope run` running?)", agent) else { return reading };
-    for (service, page) in &pages {
-        for model in Figures::vllm_models(page) {
-            let subject = Subject { engine: ENGINE, service: (*service).clone(), model: model.to_owned() };
-            let agent = Figures::of_agent(&own, &[("service", service), ("model", model)]);
-            let server = Figures::of_vllm(page, &[("model_name", model)]);
-            reading.sides.insert(subject, Sides { agent, server });
+    for (service, language, page) in &pages {
+        for model in language.models(page) {
+            let subject = Subject { engine: language.engine(), service: (*service).clone(), model: model.to_owned() };
+            let sides = language.sides(&own, &[("service", service), ("model", model)], page, model);
+            reading.sides.insert(subject, sides);
         }
     }
     reading
+}
+
+impl Language {
+    fn of(engine: &str) -> Option<Language> {
+        [Language::Vllm, Language::Triton].into_iter().find(|language| language.engine() == engine)
+    }
+
+    const fn engine(self) -> &'static str {
+        match self {
+            Language::Vllm => "vllm",
+            Language::Triton => "triton",
+        }
+    }
+
+    /// Where the metrics are served: with everything else, or at a port of their own.
+    fn port(self, server: &Server) -> Option<u16> {
+        match self {
+            Language::Vllm => server.matched.port,
+            Language::Triton => {
+                let port = server.process.option("--metrics-port").and_then(|port| port.parse().ok());
+                server.matched.port.and(port.or(Some(TRITON_METRICS)))
+            }
+        }
+    }
+
+    fn models(self, page: &Exposition) -> Vec<&str> {
+        match self {
+            Language::Vllm => Figures::vllm_models(page),
+            Language::Triton => Figures::triton_models(page),
+        }
+    }
+
+    fn sides(self, own: &Exposition, labels: &[(&str, &str)], page: &Exposition, model: &str) -> Sides {
+        match self {
+            Language::Vllm => Sides {
+                agent: Figures::of_agent(own, labels),
+                server: Figures::of_vllm(page, &[("model_name", model)]),
+            },
+            Language::Triton => Sides {
+                agent: Figures::of_inferences(own, labels),
+                server: Figures::of_triton(page, &[("model", model)]),
+            },
+        }
+    }
 }
 
 impl Sides {
@@ -138,7 +192,7 @@ mod tests {
              vllm:request_success_total{model_name=\"n\",finished_reason=\"stop\"} 1\n",
         );
         let agent = serve("llm_queue_duration_seconds_count{service=\"s\",model=\"m\"} 2\n");
-        let reading = read(agent, &Places::from([("s".to_owned(), server)]));
+        let reading = read(agent, &Places::from([("s".to_owned(), (Language::Vllm, server))]));
         assert_eq!(reading.problems, [] as [String; 0]);
         let found: Vec<_> =
             reading.sides.iter().map(|(subject, sides)| (subject.model.as_str(), sides.rows().len())).collect();
@@ -146,9 +200,41 @@ mod tests {
     }
 
     #[test]
+    fn triton_has_words_of_its_own() {
+        let server = serve(
+            "nv_inference_request_success{model=\"m\",version=\"1\"} 4\n\
+             nv_inference_request_failure{model=\"m\",reason=\"BACKEND\",version=\"1\"} 1\n\
+             nv_inference_exec_count{model=\"m\",version=\"1\"} 3\n\
+             nv_inference_queue_duration_us{model=\"m\",version=\"1\"} 8000\n\
+             nv_inference_compute_infer_duration_us{model=\"m\",version=\"1\"} 2000\n",
+        );
+        let agent = serve(
+            "triton_request_total{service=\"s\",model=\"m\",status=\"ok\"} 4\n\
+             triton_batch_size_count{service=\"s\",model=\"m\",instance=\"0\"} 3\n\
+             triton_queue_duration_seconds_sum{service=\"s\",model=\"m\"} 0.0084\n\
+             triton_queue_duration_seconds_count{service=\"s\",model=\"m\"} 4\n\
+             triton_compute_duration_seconds_sum{service=\"s\",model=\"m\",stage=\"infer\"} 0.002\n\
+             triton_compute_duration_seconds_sum{service=\"s\",model=\"m\",stage=\"input\"} 0.001\n\
+             triton_compute_duration_seconds_count{service=\"s\",model=\"m\",stage=\"infer\"} 4\n",
+        );
+        let reading = read(agent, &Places::from([("s".to_owned(), (Language::Triton, server))]));
+        let (subject, sides) = reading.sides.first_key_value().unwrap();
+        assert_eq!((subject.engine, subject.model.as_str()), ("triton", "m"));
+        let rows = sides.rows();
+        let found: Vec<_> = rows.iter().map(|row| (row.quantity.name(), row.relative())).collect();
+        let expected =
+            [("requests", 0.0), ("failures", -1.0), ("executions", 0.0), ("queue", 0.05), ("compute_infer", 0.0)];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((name, relative), (expected, share)) in found.into_iter().zip(expected) {
+            assert_eq!(name, expected);
+            assert!((relative.unwrap() - share).abs() < 1e-9, "{name}: {relative:?}");
+        }
+    }
+
+    #[test]
     fn a_side_that_does_not_answer_is_a_sentence() {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let reading = read(nobody, &Places::from([("s".to_owned(), nobody)]));
+        let reading = read(nobody, &Places::from([("s".to_owned(), (Language::Vllm, nobody))]));
         assert_eq!((reading.sides.len(), reading.problems.len()), (0, 2), "{reading:?}");
         assert!(reading.problems.iter().any(|problem| problem.starts_with("the agent (is ")));
     }

@@ -30,7 +30,7 @@ pub struct Ask {
 /// How the request is read.
 enum Body {
     /// A JSON document with the id in it, behind which tensors may follow.
-    Json(json::Reader),
+    Json(Box<json::Reader>),
     /// A message. Of one whose method was not seen it is first to be known whether it infers.
     Message(protobuf::Reader),
     /// No more.
@@ -46,7 +46,7 @@ impl Ask {
         }
         let (model, operation) = target(&head.path).filter(|_| head.method == "POST")?;
         let facts = Facts { model: Some(model), operation, inference: true, ..Facts::default() };
-        let body = if operation == Operation::Other { Body::Json(json::Reader::default()) } else { Body::Read };
+        let body = if operation == Operation::Other { Body::Json(Box::default()) } else { Body::Read };
         Some(Ask { facts, requests: Requests::One, is_known: true, body })
     }
 

@@ -7,10 +7,12 @@
 use crate::event::Nanos;
 use crate::host::process::Process;
 use crate::issue::Issue;
-use crate::wire::{Message, RequestHead};
+use crate::wire::{Message, RequestHead, Side};
 use inferscope_ebpf::Hook;
 
+pub mod comfyui;
 pub mod inference;
+pub mod job;
 pub mod kserve;
 pub mod openai;
 pub mod report;
@@ -18,7 +20,7 @@ pub mod triton;
 pub mod vllm;
 
 /// Every engine that this build knows, in the order in which they are asked.
-pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &triton::Triton];
+pub const ENGINES: &[&dyn Engine] = &[&vllm::Vllm, &triton::Triton, &comfyui::Comfyui];
 
 /// The engine of a name (label value and configuration key).
 #[must_use]
@@ -53,6 +55,12 @@ pub trait Engine: Sync {
 
     /// A reader of the calls of the server's library, one for each process; `None` where none are hooked.
     fn calls(&self) -> Option<Box<dyn inference::Calls>> {
+        None
+    }
+
+    /// A reader of what a server of jobs says outside of HTTP exchanges, one for each server; `None` where this kind of
+    /// server has no jobs.
+    fn jobs(&self) -> Option<Box<dyn job::Reader>> {
         None
     }
 
@@ -151,6 +159,7 @@ pub const SOCKETS: Target = Target {
         Hook::Send,
         Hook::Sendto,
         Hook::Sendmsg,
+        Hook::Sendfile,
         Hook::Accept,
         Hook::Accept4,
         Hook::Close,
@@ -256,6 +265,21 @@ pub trait Exchange: Send {
     fn requests(&self) -> Requests {
         Requests::One
     }
+
+    /// Whether it is inference by itself, or about jobs, which are worked on outside of exchanges.
+    fn purpose(&self) -> Purpose {
+        Purpose::Inference
+    }
+
+    /// Of an exchange about jobs that is over: what it said of them.
+    fn told(&mut self) -> job::Told {
+        job::Told::default()
+    }
+
+    /// Whether the body of this side is of any use from here on. What nobody reads need not be copied.
+    fn reads(&self, _side: Side) -> bool {
+        true
+    }
 }
 
 /// How many requests the body of one holds.
@@ -265,6 +289,15 @@ pub enum Requests {
     One,
     /// Each message is one, and answers come in any order.
     Many,
+}
+
+/// What an exchange is to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request whose answer is the work: it ends as a record.
+    Inference,
+    /// A request about jobs: see [`job`].
+    Jobs,
 }
 
 /// What an exchange has said of itself, text excluded.

@@ -69,12 +69,18 @@ fn of_status(status: &str) -> Vec<Finding> {
     USED.into_iter().map(finding).collect()
 }
 
+/// Whether process ids mean the same here as to the kernel and its drivers.
+#[must_use]
+pub fn in_host_pid_namespace() -> bool {
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    namespace.to_str() == Some(HOST_PID_NAMESPACE)
+}
+
 /// Namespace, BTF and tracefs.
 #[must_use]
 pub fn kernel() -> Vec<Finding> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    let host = namespace.to_str() == Some(HOST_PID_NAMESPACE);
+    let host = in_host_pid_namespace();
     let tracefs = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
     let mounted = tracefs.iter().find(|path| fs::exists(path).unwrap_or(false));
     let found = |there: bool, yes: &str, no: &str| {
@@ -105,16 +111,6 @@ pub fn kernel() -> Vec<Finding> {
         ),
     ];
     rows.into_iter().map(|(what, (verdict, detail))| Finding::new(what, verdict, detail)).collect()
-}
-
-/// Whether NVML is there: the library and a driver that answers.
-#[must_use]
-pub fn nvml() -> Finding {
-    let answer = nvml_wrapper::Nvml::init().and_then(|nvml| Ok((nvml.sys_driver_version()?, nvml.device_count()?)));
-    match answer {
-        Ok((driver, devices)) => Finding::new("NVML", Verdict::Ok, format!("driver {driver}, {devices} devices")),
-        Err(error) => Finding::new("NVML", Verdict::Missing, format!("no GPU figures: {error}")),
-    }
 }
 
 #[cfg(test)]

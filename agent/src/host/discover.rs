@@ -92,6 +92,8 @@ pub struct Discovery {
     servers: BTreeMap<Tgid, Server>,
     seen: HashSet<Tgid>,
     due: BTreeMap<Tgid, Due>,
+    /// Servers that have become another program.
+    replaced: Vec<Tgid>,
     last_scan: Instant,
     next_scan: Instant,
 }
@@ -107,6 +109,7 @@ impl Discovery {
             servers: BTreeMap::new(),
             seen: HashSet::new(),
             due: BTreeMap::new(),
+            replaced: Vec::new(),
             last_scan: Instant::now(),
             next_scan: Instant::now(),
         }
@@ -117,9 +120,18 @@ impl Discovery {
         self.servers.values()
     }
 
-    /// A process ran exec, or has a new child: look at it (and at what is new) soon, and again later.
+    /// A process is new: look at it (and at what is new) soon, and again later.
     pub fn noticed(&mut self, tgid: Tgid, now: Instant) {
         self.due.insert(tgid, Due { noticed: now, looks: 0 });
+    }
+
+    /// A process ran exec: whatever it was before, it is another program now. A server's child is a copy of the server until
+    /// then, and may have been taken for one.
+    pub fn executed(&mut self, tgid: Tgid, now: Instant) {
+        if self.servers.remove(&tgid).is_some() {
+            self.replaced.push(tgid);
+        }
+        self.noticed(tgid, now);
     }
 
     /// A traced process got a new thread or child: new processes are worth a look.
@@ -136,7 +148,8 @@ impl Discovery {
 
     /// Looks at what is due.
     pub fn turn(&mut self, now: Instant) -> Vec<Change> {
-        let mut changes = self.ended();
+        let mut changes: Vec<Change> = self.replaced.drain(..).map(Change::Ended).collect();
+        changes.extend(self.ended());
         if now >= self.next_scan {
             self.last_scan = now;
             self.next_scan = now + self.rescan;
@@ -312,6 +325,33 @@ mod tests {
         child.wait().unwrap();
         let ended = discovery.turn(now);
         assert!(ended.iter().any(|change| matches!(change, Change::Ended(gone) if *gone == tgid)));
+    }
+
+    #[test]
+    fn a_server_that_becomes_another_program_is_none() {
+        let script = "read _; exec sleep 60";
+        let mut child = std::process::Command::new("sh");
+        let mut child = child.args(["-c", script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let tgid = Tgid(child.id());
+        let argv = |first: &str| procfs::process(tgid).is_some_and(|process| process.argv_base(0) == first);
+        while !argv("sh") {
+            std::thread::yield_now();
+        }
+        let rule = Rule { argv: script.to_owned(), ..rule("") };
+        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600));
+        let now = Instant::now();
+        discovery.turn(now);
+        assert!(discovery.servers().any(|server| server.process.tgid == tgid));
+        drop(child.stdin.take());
+        while !argv("sleep") {
+            std::thread::yield_now();
+        }
+        discovery.executed(tgid, now);
+        let ended = discovery.turn(now + Duration::from_secs(1));
+        assert!(ended.iter().any(|change| matches!(change, Change::Ended(gone) if *gone == tgid)));
+        assert!(!discovery.servers().any(|server| server.process.tgid == tgid));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

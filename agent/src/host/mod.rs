@@ -1,9 +1,10 @@
-//! Who runs on this host: its processes and their sockets, which of them are inference servers, and what the agent itself
-//! uses.
+//! Who runs on this host: its processes and their sockets, which of them are inference servers, its GPUs, and what the
+//! agent itself uses.
 
 pub mod capabilities;
 pub mod clock;
 pub mod discover;
+pub mod gpu;
 pub mod identity;
 pub mod machine;
 pub mod package;

@@ -15,6 +15,10 @@ pub struct Process {
     pub exe: String,
     /// File names of the libraries that it maps. Empty until its other properties were not enough for any engine.
     pub libraries: Vec<String>,
+    /// Where /proc/PID/cwd points.
+    pub cwd: String,
+    /// What lies in the folder of the script that it runs, where it is a Python interpreter and the folder can be read.
+    pub beside: Vec<String>,
     /// Parent, grandparent, …: nearest first, up to init.
     pub ancestors: Vec<Ancestor>,
 }
@@ -31,6 +35,24 @@ pub struct Ancestor {
 }
 
 impl Process {
+    /// The script that a Python interpreter runs.
+    #[must_use]
+    pub fn script(&self) -> Option<&str> {
+        let mut words = self.argv.iter().skip(1).map(String::as_str);
+        if !self.argv_base(0).starts_with("python") {
+            return None;
+        }
+        loop {
+            match words.next()? {
+                "-m" | "-c" => return None,
+                // Options of the interpreter that take a value.
+                "-X" | "-W" => drop(words.next()),
+                option if option.starts_with('-') => {}
+                script => return Some(script),
+            }
+        }
+    }
+
     /// The last path component of `argv[n]`, or "" where there is none.
     #[must_use]
     pub fn argv_base(&self, n: usize) -> &str {
@@ -53,4 +75,25 @@ pub fn option<'a>(argv: &'a [String], name: &str) -> Option<&'a str> {
         value => value.strip_prefix('=').map(Some),
     })?;
     value.or_else(|| words.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts() {
+        for (argv, expected) in [
+            (&["python3", "main.py", "--port", "1"][..], Some("main.py")),
+            (&["/opt/venv/bin/python3.12", "-u", "-X", "dev", "/opt/a/main.py"], Some("/opt/a/main.py")),
+            (&["python", "-m", "main"], None),
+            (&["python", "-c", "import main", "main.py"], None),
+            (&["python"], None),
+            (&["bash", "main.py"], None),
+            (&[], None),
+        ] {
+            let argv = argv.iter().map(|&word| word.to_owned()).collect();
+            assert_eq!(Process { argv, ..Process::default() }.script(), expected);
+        }
+    }
 }

@@ -7,6 +7,9 @@ use std::fs;
 /// More ancestors than any process tree has; ends a loop in a /proc that changes while it is read.
 const MAX_ANCESTORS: usize = 64;
 
+/// Entries of a folder that are looked at.
+const MAX_BESIDE: usize = 4096;
+
 /// When a process started, in clock ticks since boot: together with its id it names one process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StartTime(pub u64);
@@ -34,9 +37,30 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         ancestors.push(Ancestor { tgid: parent, comm: comm(parent), argv: argv(parent) });
         parent = stat.parent;
     }
-    let exe = fs::read_link(format!("/proc/{}/exe", tgid.0)).unwrap_or_default();
-    let exe = exe.to_string_lossy().into_owned();
-    Some(Process { tgid, comm: comm(tgid), argv: argv(tgid), exe, libraries: Vec::new(), ancestors })
+    let mut process = Process {
+        tgid,
+        comm: comm(tgid),
+        argv: argv(tgid),
+        exe: link(tgid, "exe"),
+        libraries: Vec::new(),
+        cwd: link(tgid, "cwd"),
+        beside: Vec::new(),
+        ancestors,
+    };
+    process.beside = process.script().map(|script| beside(tgid, script)).unwrap_or_default();
+    Some(process)
+}
+
+fn link(tgid: Tgid, name: &str) -> String {
+    fs::read_link(format!("/proc/{}/{name}", tgid.0)).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What lies in the folder of a script, as the process sees it.
+fn beside(tgid: Tgid, script: &str) -> Vec<String> {
+    let folder = script.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let from = if script.starts_with('/') { "root" } else { "cwd" };
+    let Ok(entries) = fs::read_dir(format!("/proc/{}/{from}/{folder}", tgid.0)) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).take(MAX_BESIDE).collect()
 }
 
 /// The file names of the libraries that a process maps. Dearer than everything else here together: the kernel writes a line
@@ -55,6 +79,30 @@ fn names(maps: &str) -> Vec<String> {
         (is_code && name.contains(".so")).then(|| name.to_owned())
     };
     maps.lines().filter_map(name).collect()
+}
+
+/// Who a process is and whom it comes from; `None` when there is none of that id. Cheaper than [`process`].
+#[must_use]
+pub fn lineage(tgid: Tgid) -> Option<Lineage> {
+    let Stat { mut parent, start } = stat(tgid)?;
+    let mut ancestors = Vec::new();
+    while parent.0 > 1 && ancestors.len() < MAX_ANCESTORS {
+        ancestors.push(parent);
+        let Some(above) = stat(parent) else { break };
+        parent = above.parent;
+    }
+    Some(Lineage { start, comm: comm(tgid), ancestors })
+}
+
+/// What [`lineage`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// When it started.
+    pub start: StartTime,
+    /// Its /proc/PID/comm.
+    pub comm: String,
+    /// Its parent, grandparent, …: nearest first, without init.
+    pub ancestors: Vec<Tgid>,
 }
 
 struct Stat {
@@ -116,6 +164,8 @@ mod tests {
         assert!(all().contains(&own));
         assert!(!process.argv.is_empty());
         assert!(!process.exe.is_empty());
-        assert_eq!(start_time(own), start_time(own));
+        let Lineage { start, ancestors, .. } = lineage(own).unwrap();
+        assert_eq!(Some(start), start_time(own));
+        assert_eq!(ancestors, process.ancestors.iter().map(|ancestor| ancestor.tgid).collect::<Vec<_>>());
     }
 }

@@ -5,7 +5,7 @@ use super::connections::Connections;
 use super::load::{LoadError, Loaded, load_program, syscall_of};
 use super::plan::{self, FileId, MappedFile, Probe};
 use crate::engine::{Library, Target};
-use crate::event::Tgid;
+use crate::event::{LOG, Tgid};
 use crate::host::sockets;
 use crate::status::{self, HookState};
 use aya::Ebpf;
@@ -147,6 +147,14 @@ impl Probes {
             self.add_open_connections(tgid);
         }
         Ok(grown)
+    }
+
+    /// Makes what an attached process writes to its standard output and error known like a connection, whatever these are.
+    pub fn read_log(&self, tgid: Tgid) {
+        let generation = crate::host::clock::now().0 as u32;
+        for descriptor in LOG {
+            self.connections.add_midway(tgid, descriptor, generation);
+        }
     }
 
     /// Attaches one probe, which stays until the link is dropped. Nothing else of the process is touched.

@@ -4,7 +4,9 @@ use super::pod::Plain;
 use crate::core::Volume;
 use crate::event::{ConnKey, Direction, Layer, Tgid};
 use aya::maps::{HashMap, MapData};
-use inferscope_ebpf::{ALWAYS, Conn, ConnId, FLAG_MIDWAY, VOLUME_FULL, VOLUME_OFF, VOLUME_SIZE_ONLY, Volumes};
+use inferscope_ebpf::{
+    ALWAYS, Conn, ConnId, FLAG_MIDWAY, VOLUME_FULL, VOLUME_MESSAGE, VOLUME_OFF, VOLUME_SIZE_ONLY, Volumes,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Table<T> = HashMap<MapData, Plain<ConnId>, Plain<T>>;
@@ -36,24 +38,25 @@ impl Connections {
         }
         let everything = Volumes { while_received: ALWAYS, volume: [VOLUME_FULL; 2], generation, unused: 0 };
         let before = tables.volumes.get(&key, 0).map_or(everything, |Plain(volumes)| volumes);
-        let mut volumes = if before.generation == generation { before } else { everything };
         let (bytes, while_received) = match volume {
             Volume::Full => (VOLUME_FULL, ALWAYS),
-            Volume::Head(bytes) => (bytes.min(VOLUME_FULL), ALWAYS),
+            Volume::Head(bytes) => (bytes.min(VOLUME_MESSAGE), ALWAYS),
             Volume::SizeOnly => (VOLUME_SIZE_ONLY, ALWAYS),
             Volume::SizeOnlyWhile { received } => (VOLUME_SIZE_ONLY, received),
             Volume::Off => (VOLUME_OFF, ALWAYS),
         };
+        // What was to hold until another place does not begin to hold again.
+        let is_same = before.generation == generation && before.while_received == while_received;
+        let mut volumes = if is_same { before } else { Volumes { while_received, ..everything } };
         let [read, write] = &mut volumes.volume;
         match direction {
             Direction::Read => *read = bytes,
             Direction::Write => *write = bytes,
         }
-        volumes.while_received = while_received;
         let _ = tables.volumes.insert(key, Plain(volumes), 0);
     }
 
-    /// Makes a socket known that was accepted before the probes were there.
+    /// Makes a descriptor known that was there before the probes were.
     pub fn add_midway(&self, tgid: Tgid, descriptor: u32, generation: u32) {
         let mut tables = self.lock();
         let key = ConnId { id: u64::from(descriptor), tgid: tgid.0, layer: layer(Layer::Socket) };

@@ -178,6 +178,8 @@ pub fn syscall_of(hook: Hook) -> Option<(u32, &'static str)> {
         Hook::Writev => (libc::SYS_writev, "writev"),
         Hook::Sendto => (libc::SYS_sendto, "sendto"),
         Hook::Sendmsg => (libc::SYS_sendmsg, "sendmsg"),
+        // The kernel's own name for it.
+        Hook::Sendfile => (libc::SYS_sendfile, "sendfile64"),
         Hook::Accept => (libc::SYS_accept, "accept"),
         Hook::Accept4 => (libc::SYS_accept4, "accept4"),
         Hook::Close => (libc::SYS_close, "close"),

@@ -3,7 +3,7 @@
 //! `prometheus-client` has a `Family` of its own. This one differs where the agent needs it: series can be counted and
 //! ended by a predicate, and they are written in the order of their labels, so that a replay writes the same text twice.
 
-use super::catalog::{Metric, Unit};
+use super::catalog::Metric;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -74,6 +74,11 @@ impl<L: Labels, M> Family<L, M> {
         change(series.entry(labels.clone()).or_insert_with(|| (self.new)()));
     }
 
+    /// These series are all there are.
+    pub fn replace(&self, series: BTreeMap<L, M>) {
+        *self.lock() = series;
+    }
+
     /// Ends every series for which `keep` is false.
     pub fn retain(&self, mut keep: impl FnMut(&L) -> bool) {
         self.lock().retain(|labels, _| keep(labels));
@@ -133,13 +138,13 @@ impl Book {
         M: EncodeMetric + TypedMetric + Send + Sync + 'static,
     {
         let family = Family { series: Arc::default(), new: Arc::new(new) };
-        let unit = match row.unit {
-            Unit::Seconds => Some(registry::Unit::Seconds),
-            Unit::Bytes => Some(registry::Unit::Bytes),
-            Unit::Count => None,
-        };
-        match unit {
-            Some(unit) => self.registry.register_with_unit(row.stem(), row.help, unit, family.clone()),
+        match row.unit.suffix() {
+            Some(unit) => self.registry.register_with_unit(
+                row.stem(),
+                row.help,
+                registry::Unit::Other(unit.to_owned()),
+                family.clone(),
+            ),
             None => self.registry.register(row.stem(), row.help, family.clone()),
         }
         let counted = family.clone();

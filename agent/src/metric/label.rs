@@ -1,17 +1,32 @@
 //! The label sets: wide for counters, narrow for histograms. No label is ever a pid or text of a prompt.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use std::fmt;
 use std::sync::Arc;
 
 /// Bytes of a label value; what is longer is cut.
 const LABEL_BYTES: usize = 128;
 
 /// What every metric about a server carries.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Server {
     pub engine: &'static str,
     pub model: Arc<str>,
     pub service: Arc<str>,
+    /// The device or MIG instance that it runs on, where it is one only.
+    pub gpu: Option<Arc<str>>,
+}
+
+impl EncodeLabelSet for Server {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        let Server { engine, model, service, gpu } = self;
+        ("engine", *engine).encode(encoder.encode_label())?;
+        ("model", &**model).encode(encoder.encode_label())?;
+        ("service", &**service).encode(encoder.encode_label())?;
+        // Most servers run on several devices or on none, and do not get an empty label for it.
+        let Some(gpu) = gpu else { return Ok(()) };
+        ("gpu", &**gpu).encode(encoder.encode_label())
+    }
 }
 
 /// Requests: the widest set.
@@ -109,7 +124,7 @@ pub struct Refused {
 impl Refused {
     /// Who refuses, of whichever model.
     pub fn server(&self) -> Server {
-        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service) }
+        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service), gpu: None }
     }
 }
 

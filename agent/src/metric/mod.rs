@@ -4,12 +4,14 @@
 //! it, and ends when the server that it describes has ended.
 
 pub mod catalog;
+mod comfyui;
 mod crosscheck;
 mod distribution;
 mod export;
 mod family;
+mod gpu;
 mod label;
-mod model;
+mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]

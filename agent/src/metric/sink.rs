@@ -4,23 +4,26 @@
 //! [`Metrics::tick`], so a replay gives the same numbers as the run that it was recorded from.
 
 use super::catalog::{self, BucketSet, Kind, Metric};
+use super::comfyui::Jobs;
 use super::crosscheck::Differences;
 use super::distribution::{self, Distribution, Exemplar};
 use super::export::Exports;
 use super::family::{Book, Family, Labels};
+use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Export, Incomplete, Lost, OfScheduler,
     OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
 };
-use super::model::Models;
+use super::name::Names;
 use super::schedule::{Schedules, Shared};
 use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
-use crate::core::{Executed, Finished, Iterated, Pending, Standing};
+use crate::core::{Busy, Executed, Finished, Iterated, Pending, Reply, Standing};
 use crate::crosscheck::Row;
 use crate::crosscheck::reading::Subject;
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
 use crate::status::{Attachment, Process};
@@ -53,8 +56,10 @@ pub struct Metrics {
     running: Family<StandingOf, Gauge>,
     schedules: Schedules,
     inferences: Inferences,
+    jobs: Jobs,
     differences: Differences,
     exports: Exports,
+    pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -71,7 +76,7 @@ pub struct Metrics {
 
 /// What must be remembered between calls.
 struct State {
-    models: Models,
+    models: Names,
     servers: BTreeMap<(&'static str, Arc<str>), Presence>,
 }
 
@@ -127,8 +132,10 @@ impl Metrics {
             running: gauge(&mut book, &catalog::REQUESTS_RUNNING),
             schedules: Schedules::new(&mut book, &config.buckets),
             inferences: Inferences::new(&mut book, &config.buckets),
+            jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
             exports: Exports::new(&mut book),
+            gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -140,7 +147,10 @@ impl Metrics {
             series: gauge(&mut book, &catalog::SERIES),
             cpu: book.add(&catalog::CPU, 1, Seconds::default),
             memory: gauge(&mut book, &catalog::RESIDENT_MEMORY),
-            state: Mutex::new(State { models: Models::new(config.limits.models), servers: BTreeMap::new() }),
+            state: Mutex::new(State {
+                models: Names::new(config.limits.models, Issue::ModelOverBound),
+                servers: BTreeMap::new(),
+            }),
             // Last, because the fields above are registered in it.
             book,
         }
@@ -155,6 +165,7 @@ impl Metrics {
     pub fn record_traced(&self, record: &Record, exemplar: Option<&Exemplar>) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
+        self.worked(&server, record.arrival, record.end);
         let call = Call { server, operation: record.operation.name(), stream: record.stream };
         let outcome = Outcome { call: call.clone(), status: record.status.name(), code };
         self.requests.with(&outcome, |requests| {
@@ -175,6 +186,13 @@ impl Metrics {
         self.incomplete.with(&Incomplete { engine, quality: quality.name() }, |requests| {
             requests.inc();
         });
+    }
+
+    /// A server worked for somebody: what its GPU met meanwhile is known a moment later.
+    fn worked(&self, server: &Server, from: Nanos, to: Nanos) {
+        if self.gpus.servers.ended(server, from, to) == Taken::OverBound {
+            self.issue(Issue::GpuRequestsOverBound);
+        }
     }
 
     fn latencies(&self, record: &Record, call: Call, exemplar: Option<&Exemplar>) {
@@ -215,6 +233,7 @@ impl Metrics {
             return;
         }
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
+        self.worked(&server, inference.arrival, inference.end);
         self.inferences.inference(&server, inference);
         if inference.is_generation() {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
@@ -253,6 +272,28 @@ impl Metrics {
             (OfScheduler { server, engine_index: standing.index }, standing)
         });
         self.schedules.standing(&self.shared(), labelled.collect());
+    }
+
+    /// A job is over.
+    pub fn job(&self, record: &job::Record) {
+        let server = self.server(record.engine, &record.service, &record.model, None);
+        if let Some(began) = record.started.or(record.arrival) {
+            self.worked(&server, began, record.end);
+        }
+        self.jobs.record(server, record, &|issue| self.issue(issue));
+        if !record.complete() {
+            self.incomplete(record.engine, record.quality);
+        }
+    }
+
+    /// An exchange about jobs was answered.
+    pub fn replied(&self, reply: &Reply) {
+        self.jobs.replied(reply, &|issue| self.issue(issue));
+    }
+
+    /// All servers of jobs as they stand now.
+    pub fn busy(&self, busy: &[Busy]) {
+        self.jobs.busy(busy);
     }
 
     fn shared(&self) -> Shared<'_> {
@@ -393,6 +434,7 @@ impl Metrics {
             let over = matches!(*presence, Presence::Ended(then) if now.since(then) >= GRACE_NANOS);
             if over {
                 models.forget(engine, service);
+                self.jobs.forget(engine, service);
                 self.end_series(engine, service);
             }
             !over
@@ -415,6 +457,13 @@ impl Metrics {
         end(&self.running, ends);
         self.schedules.end(ends);
         self.inferences.end(ends);
+        self.jobs.end(engine, service);
+        self.gpus.servers.end(ends);
+    }
+
+    /// The model that a service answers for, where it is one only.
+    pub(super) fn only_model(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        self.state().models.only(engine, service)
     }
 
     /// The metrics as they stand now, for an encoder.
@@ -434,7 +483,8 @@ impl Metrics {
         if let Some(issue) = issue {
             self.issue(issue);
         }
-        Server { engine, model, service }
+        let gpu = self.gpus.servers.only_place(engine, &service);
+        Server { engine, model, service, gpu }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -469,6 +519,9 @@ fn bounds(row: &Metric, buckets: &Buckets) -> Vec<f64> {
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
         Kind::Histogram(BucketSet::InferenceDuration) => buckets.inference_duration_seconds.clone(),
         Kind::Histogram(BucketSet::BatchSize) => buckets.batch_size.clone(),
+        Kind::Histogram(BucketSet::GenerationDuration) => buckets.generation_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),
+        Kind::Histogram(BucketSet::NodeDuration) => buckets.node_duration_seconds.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
     }
 }

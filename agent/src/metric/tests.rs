@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::catalog::{self, Kind, Metric, SECTIONS};
+use super::comfyui::tests::{busy, call, failed, job};
 use super::{Metrics, Running, SelfUsage};
 use crate::config::Config;
 use crate::core::{Executed, Finished, Iterated, Pending, Standing, Work};
@@ -31,7 +32,7 @@ fn config(yaml: &str) -> Config {
 }
 
 /// A streamed chat: 10 s, first token after 0.2 s, five tokens.
-fn chat() -> Record {
+pub(super) fn chat() -> Record {
     let start = 100_000 * MS;
     Record {
         tgid: Tgid(7),
@@ -147,7 +148,8 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 
 /// Metrics to which everything was said once.
 fn full() -> Metrics {
-    let metrics = Metrics::new(&Config::default());
+    let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
+    super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());
     metrics.record(&Record { quality: Quality::Gap, ..chat() });
     metrics.issue(Issue::StreamGap);
@@ -172,6 +174,10 @@ fn full() -> Metrics {
     metrics.compared(vec![compared(3.0)], 0);
     metrics.exported("otlp_spans", &"c:4317".into(), "ok");
     metrics.spans_exported(&"c:4317".into(), "sent", 6);
+    metrics.job(&job());
+    metrics.job(&failed());
+    metrics.replied(&call(400, Some("invalid_prompt")));
+    metrics.busy(&[busy(2)]);
     metrics.tick(Nanos(110_000 * MS));
     metrics
 }
@@ -249,7 +255,8 @@ fn document() -> String {
         "# Metrics\n\n\
          Generated from `agent/src/metric/catalog`; a test fails when it is stale. A series is absent where its value is\n\
          not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
-         the configuration (`labels`) are on every metric.\n",
+         the configuration (`labels`) are on every metric. Where a server runs on exactly one GPU or MIG instance, its\n\
+         metrics have one label more: `gpu`, the UUID of that.\n",
     );
     for (section, metrics) in SECTIONS {
         let _ = write!(
@@ -262,11 +269,7 @@ fn document() -> String {
                 Kind::Gauge => "gauge",
                 Kind::Histogram(_) => "histogram",
             };
-            let unit = match unit {
-                catalog::Unit::Count => "",
-                catalog::Unit::Seconds => ", s",
-                catalog::Unit::Bytes => ", By",
-            };
+            let unit = unit.ucum().map(|unit| format!(", {unit}")).unwrap_or_default();
             let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
         }
     }
@@ -276,11 +279,16 @@ fn document() -> String {
         out,
         "\n## Buckets\n\nUpper bounds in seconds, configurable under `buckets`.\n\n\
          - request duration: {}\n- time to first token: {}\n- inter-token latency, time per output token: {}\n\
-         - Triton's models: {}\n",
+         - Triton's models: {}\n\
+         - generation duration, queue duration, time to first step (ComfyUI): {}\n- step duration: {}\n\
+         - node duration, model load duration: {}\n",
         bounds(&buckets.request_duration_seconds),
         bounds(&buckets.time_to_first_token_seconds),
         bounds(&buckets.inter_token_latency_seconds),
         bounds(&buckets.inference_duration_seconds),
+        bounds(&buckets.generation_duration_seconds),
+        bounds(&buckets.step_duration_seconds),
+        bounds(&buckets.node_duration_seconds),
     );
     out
 }

@@ -200,7 +200,7 @@ impl Inference {
             "tgid": self.origin.tgid.0,
             "engine": self.origin.engine,
             "service": &*self.origin.service,
-            "inference": true,
+            "record": "inference",
             "model": self.model,
             "version": self.version,
             "id": self.id,

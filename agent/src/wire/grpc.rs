@@ -77,6 +77,18 @@ impl Reader {
         }
     }
 
+    /// Whether what follows can't be told apart any more.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.state, State::Lost)
+    }
+
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub fn is_in_message(&self) -> bool {
+        matches!(self.state, State::Message { .. })
+    }
+
     fn step<'a>(&mut self, input: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) -> &'a [u8] {
         match &mut self.state {
             State::Prefix(prefix, have) => {

@@ -1,9 +1,9 @@
 //! From stream bytes to messages. Pure, incremental, and never failing: a decoder returns what it could read and says
 //! the rest as [`Issue`]s. Splitting the same bytes at other places never changes what a decoder says.
 //!
-//! `stream` puts segments in order; `http1`, `http2` (with `hpack`) and `zmtp` cut a stream into messages; `sse` and `grpc`
-//! cut a body into events and messages; `json` reads single fields out of partial documents, `protobuf` out of partial
-//! messages, `msgpack` value after value. Nothing here knows an engine.
+//! `stream` puts segments in order; `http1`, `http2` (with `hpack`), `websocket` and `zmtp` cut a stream into messages;
+//! `sse` and `grpc` cut a body into events and messages; `json` reads single fields out of partial documents, `protobuf` out
+//! of partial messages, `msgpack` value after value, `lines` what a process writes for people. Nothing here knows an engine.
 
 use crate::event::Nanos;
 use crate::issue::Issue;
@@ -13,12 +13,14 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 pub mod json;
+pub mod lines;
 pub mod msgpack;
 pub mod protobuf;
 mod scan;
 pub mod sse;
 pub mod stream;
 pub mod trace;
+pub mod websocket;
 pub mod zmtp;
 
 /// A stretch of one direction of one connection, in order.
@@ -58,6 +60,12 @@ pub fn header<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str
     headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
+/// Whether an answer that ends HTTP on its connection begins a WebSocket there.
+#[must_use]
+pub fn is_websocket(head: &ResponseHead) -> bool {
+    header(&head.headers, "upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
 /// What a message decoder says, in stream order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
@@ -75,9 +83,9 @@ pub enum Item<'a> {
     /// The current message was cut off: its stream has a gap in it, or ended early, or can't be read. Without a head
     /// before it where that happened in the head.
     Cut,
-    /// The connection now speaks another protocol; nothing more will be said. The message is over: after 101 it had no
-    /// [`Item::Response`].
-    Upgraded,
+    /// The connection now speaks another protocol: the message is over, and all that follows is said as its body. The
+    /// answer that said so has no [`Item::Response`] where it is 101.
+    Upgraded(ResponseHead),
     /// Something was wrong; decoding went on.
     Issue(Issue),
 }

@@ -1,9 +1,10 @@
-//! Inferscope against the real servers (vLLM here, the others in modules of their own), on CPU: counts and tokens exact, times against the client's own clock.
+//! Inferscope against the real servers, on CPU: counts and tokens exact, times against the client's own clock.
 //!
 //! Run by `cargo xtask test --engines` as root. What is printed is what docs/journal quotes. Asserted are counts, tokens
 //! and orders of magnitude: a shared CI machine may preempt anybody for milliseconds.
 
 mod canary;
+mod comfyui;
 mod frames;
 mod gauges;
 mod messages;

@@ -1,6 +1,7 @@
 //! The agent as these tests need it: it looks for servers of ours only, and tells an absent series from zero.
 
 use crate::server::Server;
+use inferscope::engine::ENGINES;
 use inferscope_tests::agent::{self, binary};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -46,8 +47,9 @@ impl Agent {
         assert!(binary().exists(), "no agent at {}: run cargo build", binary().display());
         let rule = |server: &&Server| format!("  - {{engine: vllm, argv: {:?}, service: {SERVICE}}}\n", server.mark());
         let rules: String = servers.iter().map(rule).collect();
-        // A real vLLM on this machine is none of our business.
-        let text = format!("engines: {{vllm: {{enabled: false}}}}\nservers:\n{rules}{more}");
+        // Real servers on this machine are none of our business.
+        let off: String = ENGINES.iter().map(|engine| format!("  {}: {{enabled: false}}\n", engine.name())).collect();
+        let text = format!("engines:\n{off}servers:\n{rules}{more}");
         let folder = Folder::new();
         let agent = agent::Agent::start_with(&folder.0, &text, "trace").expect("the agent starts");
         Agent { agent, folder }
@@ -70,6 +72,17 @@ impl Agent {
         let expected = Some(requests as f64);
         self.wait("the requests have ended", |agent| Metrics::of(agent).sum("llm_request_total", &[]) == expected);
         self.agent.settle();
+        Metrics::of(&self.agent)
+    }
+
+    /// What /metrics says when this metric is above 0 with these labels.
+    pub fn metrics_with(&mut self, name: &str, labels: &[(&str, &str)]) -> Metrics {
+        self.metrics_when(name, |metrics| metrics.sum(name, labels).is_some_and(|sum| sum > 0.0))
+    }
+
+    /// What /metrics says when this holds.
+    pub fn metrics_when(&mut self, what: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
+        self.wait(what, |agent| holds(&Metrics::of(agent)));
         Metrics::of(&self.agent)
     }
 

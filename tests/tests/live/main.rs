@@ -7,7 +7,9 @@
 mod agent;
 mod client;
 mod configuration;
+mod embedded;
 mod expect;
+mod gpu;
 mod life;
 mod privacy;
 mod requests;

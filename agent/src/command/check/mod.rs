@@ -1,6 +1,7 @@
 //! `inferscope check`: what can be seen on this host, and why not the rest. Loads the programs, attaches nothing.
 
 mod cross;
+mod gpu;
 mod print;
 mod seen;
 mod tap;
@@ -66,7 +67,7 @@ fn report(config: &Config) -> Report {
             Vec::new()
         }
     };
-    host.push(capabilities::nvml());
+    host.extend(gpu::findings(&config.gpu));
     Report { host, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }
 

@@ -81,9 +81,14 @@ impl Player {
     }
 
     fn call(&mut self, wire: Wire, direction: Direction, bytes: &str) -> EventKind {
+        self.bytes(wire, direction, bytes.as_bytes())
+    }
+
+    /// One call that moves these bytes.
+    pub fn bytes(&mut self, wire: Wire, direction: Direction, bytes: &[u8]) -> EventKind {
         let position = self.positions.entry((wire.key, direction)).or_default();
         let total = bytes.len() as u64;
-        let segment = Segment { direction, position: *position, total, offset: 0, last: true, bytes: bytes.into() };
+        let segment = Segment { direction, position: *position, total, offset: 0, last: true, bytes: bytes.to_vec() };
         *position += total;
         EventKind::Data(segment)
     }
@@ -104,11 +109,16 @@ impl Player {
 }
 
 pub fn started() -> Input {
+    started_as("vllm")
+}
+
+/// The server is one of this engine.
+pub fn started_as(engine: &str) -> Input {
     Input::Process(ProcessChange::Started {
         time: Nanos(0),
         tgid: SERVER,
-        engine: "vllm".into(),
-        service: "vllm:8000".into(),
+        engine: engine.into(),
+        service: format!("{engine}:8000"),
         root: SERVER,
         inside: None,
         role: Role::Frontend,
@@ -148,6 +158,17 @@ pub fn line(output: &Output) -> String {
         Output::Issue(issue) => issue.name().to_owned(),
         Output::Record(record) => record_line(record),
         Output::Iterated(said) => format!("iteration of {}: {} tokens", said.index, said.tokens),
+        Output::Job(job) => format!(
+            "job {} {} {} by {} steps={:?} cached={:?} images={:?}",
+            job.id,
+            job.status.name(),
+            job.quality.name(),
+            job.source.name(),
+            job.steps,
+            job.cached,
+            job.images
+        ),
+        Output::Replied(reply) => format!("call {} {}", reply.endpoint, reply.code),
         Output::Sequence(finished) => format!("sequence {}: {} tokens", finished.sequence.id, finished.sequence.tokens),
         Output::Inference(_) | Output::Executed(_) => panic!("{output:?}"),
     }

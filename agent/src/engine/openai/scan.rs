@@ -15,7 +15,7 @@
 
 use crate::engine::{Choices, Facts, Usage};
 use crate::issue::Issue;
-use crate::wire::json::{Path, Value};
+use crate::wire::json::{Path, Value, whole};
 
 /// What one document said.
 #[derive(Default)]
@@ -218,13 +218,6 @@ impl Counts {
         known.cached = self.stated.cached.or(known.cached);
         known.completion = self.stated.completion.or(known.completion);
     }
-}
-
-/// A count, or `None` for a number that is none.
-fn whole(number: f64) -> Option<u64> {
-    // Every whole number below 2^53 is exact; nobody counts beyond.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    ((0.0..9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
 fn set(fact: &mut Option<String>, value: &str) {

@@ -2,7 +2,7 @@
 //! apart. Pure; a family that the catalog does not know is none.
 
 use super::attribute;
-use crate::metric::catalog::{self, Kind, Metric};
+use crate::metric::catalog::{self, Kind, Metric, Unit};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 
 /// A family as OTLP sees it.
@@ -19,46 +19,53 @@ pub struct Instrument {
     /// The kind of its numbers.
     pub kind: Kind,
     /// On every point.
-    pub fixed: Option<KeyValue>,
+    pub fixed: Vec<KeyValue>,
 }
 
-/// OTLP counts input and output tokens in one metric.
-const TOKEN_TYPES: &[(&Metric, &str)] = &[(&catalog::TOKENS_GENERATED, "output"), (&catalog::PROMPT_TOKENS, "input")];
+/// What tells families of one name apart, by their names in Prometheus.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("llm_tokens_generated_total", "gen_ai.token.type", "output"),
+    ("llm_prompt_tokens_total", "gen_ai.token.type", "input"),
+    ("gpu_nvlink_tx_bytes_total", "network.io.direction", "transmit"),
+    ("gpu_nvlink_rx_bytes_total", "network.io.direction", "receive"),
+    ("gpu_xid_errors_total", "inferscope.errors", "xid"),
+    ("gpu_ecc_errors_total", "inferscope.errors", "ecc"),
+];
 
-/// The instrument of a family, by its complete name in Prometheus.
+/// Descriptions of names that several families have.
+const SHARED: &[(&str, &str)] = &[
+    ("inferscope.llm.tokens", "Tokens, by their type"),
+    ("hw.gpu.io", "Bytes sent and received over NVLink"),
+    ("hw.errors", "Errors of a device"),
+];
+
+/// The instrument of a family, by its complete name in Prometheus; none of one that has no name in OTLP.
 pub fn of(family: &str) -> Option<Instrument> {
-    let row = catalog::all().find(|row| row.name == family)?;
-    let token_type = TOKEN_TYPES.iter().find(|(typed, _)| *typed == row).map(|(_, word)| *word);
+    let row = catalog::all().find(|row| row.name == family && !row.otlp.is_empty())?;
+    let part = PARTS.iter().find(|(name, ..)| *name == family);
+    let hardware = row.otlp.starts_with("hw.").then(|| attribute::text("hw.type", "gpu"));
     let (unit, scale) = unit(row);
     Some(Instrument {
         name: row.otlp,
         unit,
         scale,
-        description: if token_type.is_some() { "Tokens, by their type" } else { row.help },
+        description: SHARED.iter().find(|(name, _)| *name == row.otlp).map_or(row.help, |(_, description)| description),
         kind: row.kind,
-        fixed: token_type.map(|word| attribute::text("gen_ai.token.type", word)),
+        fixed: part.map(|(_, key, value)| attribute::text(key, *value)).into_iter().chain(hardware).collect(),
     })
 }
 
 /// The unit of a row, and the factor from Prometheus' base unit.
 fn unit(row: &Metric) -> (&'static str, f64) {
     let counted = match row.otlp {
-        name if name.ends_with(".info") || name.ends_with("ratio") || name.ends_with(".usage") => "1",
         name if name.contains("tokens") || name.contains("prefix_cache") => "{token}",
         name if name.contains("requests") => "{request}",
+        "hw.errors" => "{error}",
         _ => "1",
     };
-    let of_suffix = |suffix| match suffix {
-        "seconds" => ("s", 1.0),
-        "bytes" => ("By", 1.0),
-        "joules" => ("J", 1.0),
-        "watts" => ("W", 1.0),
-        "celsius" => ("Cel", 1.0),
-        "hz" | "hertz" => ("Hz", 1.0),
-        "bytes_per_second" => ("By/s", 1.0),
+    match row.unit {
         // OpenTelemetry says shares as fractions.
-        "percent" => ("1", 0.01),
-        _ => (counted, 1.0),
-    };
-    row.unit.suffix().map_or((counted, 1.0), of_suffix)
+        Unit::Percent => ("1", 0.01),
+        unit => (unit.ucum().unwrap_or(counted), 1.0),
+    }
 }

@@ -78,8 +78,8 @@ pub fn parcels(
             if instrument.kind != Kind::Gauge && taste.temporality == Temporality::Delta && grown.is_nothing() {
                 continue;
             }
-            let attributes = labels.iter().map(|label| attribute::of_label(&label.name, &label.value));
-            let attributes: Vec<KeyValue> = attributes.chain(instrument.fixed.clone()).collect();
+            let mut attributes = attribute::of_labels(&labels);
+            attributes.extend(instrument.fixed.iter().cloned());
             let point = Point { attributes, start: since.start, now, scale: instrument.scale };
             let exemplars = exemplars(series, since.start);
             let draft = drafts.entry((owner, instrument.name)).or_insert_with(|| Draft::new(&instrument, taste));

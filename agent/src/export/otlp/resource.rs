@@ -60,7 +60,7 @@ impl Resources {
     }
 
     /// Whose a series is, and its labels that say something else. External labels are the resource's.
-    pub fn split<'l>(&self, labels: &'l [LabelPair]) -> (Option<Owner>, Vec<&'l LabelPair>) {
+    pub fn split<'l>(&self, labels: &'l [LabelPair]) -> (Option<Owner>, Vec<(&'l str, &'l str)>) {
         let value = |name: &str| labels.iter().find(|label| label.name == name).map(|label| label.value.clone());
         let owner = value("service").zip(value("engine")).map(|(service, engine)| Owner { engine, service });
         let is_own = |label: &&LabelPair| {
@@ -68,7 +68,7 @@ impl Resources {
             // A model that nobody named is absent, not empty.
             !says_whose && !self.external.contains_key(&label.name) && !label.value.is_empty()
         };
-        let own = labels.iter().filter(is_own).collect();
+        let own = labels.iter().filter(is_own).map(|label| (label.name.as_str(), label.value.as_str())).collect();
         (owner, own)
     }
 

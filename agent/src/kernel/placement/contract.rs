@@ -57,6 +57,7 @@ impl Contract {
             Hook::Writev => Contract::wrapper(&[Int, Word, Int], 20, 66),
             Hook::Send | Hook::Sendto => Contract::wrapper(&[Int, Word, Word], 44, 206),
             Hook::Sendmsg => Contract::wrapper(&[Int, Word, Int], 46, 211),
+            Hook::Sendfile => Contract::wrapper(&[Int], 40, 71),
             Hook::Accept => Contract::wrapper(&[Int], 43, 202),
             Hook::Accept4 => Contract::wrapper(&[Int], 288, 242),
             Hook::Close => Contract::library(Wants::ArgumentsOnly, &[Int]),

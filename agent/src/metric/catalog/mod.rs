@@ -2,12 +2,18 @@
 //!
 //! docs/metrics.md is generated from this file, and a test holds the sink to it.
 
+mod comfyui;
+mod dcgm;
 mod engine;
+mod gpu;
 mod llm;
 mod own;
 mod triton;
 
+pub use comfyui::*;
+pub use dcgm::*;
 pub use engine::*;
+pub use gpu::*;
 pub use llm::*;
 pub use own::*;
 pub use triton::*;
@@ -53,6 +59,12 @@ pub enum BucketSet {
     InferenceDuration,
     /// `batch_size`.
     BatchSize,
+    /// `generation_duration_seconds`.
+    GenerationDuration,
+    /// `step_duration_seconds`.
+    StepDuration,
+    /// `node_duration_seconds`.
+    NodeDuration,
 }
 
 /// What a metric is measured in.
@@ -64,11 +76,32 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Bytes per second.
+    BytesPerSecond,
+    /// Hundredths of the most there can be.
+    Percent,
+    /// Parts of the most there can be.
+    Ratio,
+    /// Degrees Celsius.
+    Celsius,
+    /// Watts.
+    Watts,
+    /// Joules.
+    Joules,
+    /// Hertz.
+    Hertz,
 }
 
 /// The sections of docs/metrics.md and their metrics, in order.
-pub const SECTIONS: &[(&str, &[&Metric])] =
-    &[("LLM requests", LLM), ("Inside the engine", ENGINE), ("Triton models", TRITON), ("The agent about itself", OWN)];
+pub const SECTIONS: &[(&str, &[&Metric])] = &[
+    ("LLM requests", LLM),
+    ("Inside the engine", ENGINE),
+    ("Triton models", TRITON),
+    ("ComfyUI", COMFYUI),
+    ("GPU", GPU),
+    ("GPU, by DCGM's names (only with gpu.dcgm_names)", DCGM),
+    ("The agent about itself", OWN),
+];
 
 /// Every metric.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
@@ -92,6 +125,30 @@ impl Unit {
         match self {
             Unit::Seconds => Some("seconds"),
             Unit::Bytes => Some("bytes"),
+            Unit::BytesPerSecond => Some("bytes_per_second"),
+            Unit::Percent => Some("percent"),
+            Unit::Ratio => Some("ratio"),
+            Unit::Celsius => Some("celsius"),
+            Unit::Watts => Some("watts"),
+            Unit::Joules => Some("joules"),
+            Unit::Hertz => Some("hz"),
+            Unit::Count => None,
+        }
+    }
+
+    /// The unit as OTLP writes it (UCUM); absent for things.
+    #[must_use]
+    pub const fn ucum(self) -> Option<&'static str> {
+        match self {
+            Unit::Seconds => Some("s"),
+            Unit::Bytes => Some("By"),
+            Unit::BytesPerSecond => Some("By/s"),
+            Unit::Percent => Some("%"),
+            Unit::Ratio => Some("1"),
+            Unit::Celsius => Some("Cel"),
+            Unit::Watts => Some("W"),
+            Unit::Joules => Some("J"),
+            Unit::Hertz => Some("Hz"),
             Unit::Count => None,
         }
     }

@@ -113,7 +113,8 @@ pub const TRITON_BATCH_SIZE: Metric = Metric {
     kind: Kind::Histogram(BucketSet::BatchSize),
     unit: Unit::Count,
     labels: &["engine", "model", "service", "instance"],
-    help: "Requests in one execution, by instance of the model; the steps of ensembles among them. Its count is that of executions",
+    help: "Requests in one execution, by instance of the model: the steps of ensembles among them, and the empty ones with which \
+           Triton fills the free slots of a direct sequence batcher. Its count is that of executions",
 };
 
 /// triton_execution_duration_seconds

@@ -5,7 +5,7 @@
 //! is the masked one, from the same byte on. Behind missing bytes it looks for the same fragments as
 //! [`crate::wire::json`]; of the rest only quotes, and where a blank, comma or brace stood, can be told.
 
-use super::keys::{self, Key};
+use super::keys::{Key, Vocabulary};
 use crate::wire::json::MAX_DEPTH;
 use crate::wire::json::fragment::Search;
 
@@ -17,6 +17,7 @@ const DONE: &[u8] = b"[DONE]";
 /// Masks one document.
 #[derive(Clone, Debug)]
 pub(super) struct Mask {
+    words: &'static Vocabulary,
     at: At,
     stack: Vec<Frame>,
     /// The key of the member under way.
@@ -83,13 +84,12 @@ enum Escape {
     Hex(usize),
 }
 
-impl Default for Mask {
-    fn default() -> Mask {
-        Mask { at: At::Value, stack: Vec::new(), key: Some(""), search: Search::new(FRAGMENTS) }
-    }
-}
-
 impl Mask {
+    /// Of a document in which these words may stay.
+    pub(super) fn new(words: &'static Vocabulary) -> Mask {
+        Mask { words, at: At::Value, stack: Vec::new(), key: Some(""), search: Search::new(FRAGMENTS) }
+    }
+
     pub(super) fn mask(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         out.extend(bytes.iter().map(|byte| self.byte(*byte)));
     }
@@ -121,7 +121,7 @@ impl Mask {
         let at = match (self.at, byte) {
             (At::FirstElement, b'D') if self.stack.len() == 1 && self.key == Some("") => At::Done(2),
             (At::Done(seen), _) if DONE.get(seen) == Some(&byte) => At::Done(seen + 1),
-            (At::FirstKey | At::NextKey, b'"') => At::Key(Key::BEGIN, Escape::None),
+            (At::FirstKey | At::NextKey, b'"') => At::Key(Key::begin(self.words), Escape::None),
             (At::Colon, b':') => At::Value,
             (At::FirstKey, b'}') | (At::FirstElement, b']') => self.leave(),
             (At::AfterValue, _) => self.after_value(byte),
@@ -150,16 +150,16 @@ impl Mask {
 
     fn in_key(&mut self, key: Key, escape: Escape, byte: u8) -> (At, u8) {
         if escape == Escape::None && byte == b'"' {
-            self.key = key.whole();
+            self.key = key.whole(self.words);
             return (At::Colon, byte);
         }
         if escape != Escape::None || byte == b'\\' {
             return escaped(escape, byte)
-                .map_or((At::Broken, 0), |(escape, masked)| (At::Key(Key::Unknown, escape), masked));
+                .map_or((At::Broken, 0), |(escape, masked)| (At::Key(Key::UNKNOWN, escape), masked));
         }
         let is_known_place = self.stack.last().is_some_and(|frame| frame.name.is_some());
-        let key = if is_known_place { key.then(byte) } else { Key::Unknown };
-        (At::Key(key, Escape::None), if key == Key::Unknown { b'?' } else { byte })
+        let key = if is_known_place { key.then(byte, self.words) } else { Key::UNKNOWN };
+        (At::Key(key, Escape::None), if key.stays() { byte } else { b'?' })
     }
 
     fn in_string(&mut self, keep: Keep, escape: Escape, byte: u8) -> (At, u8) {
@@ -233,7 +233,7 @@ impl Mask {
             // Elements stand behind the array's own key.
             Some(Frame { container: Container::Array, name }) => *name,
             Some(Frame { name: None, .. }) => None,
-            Some(Frame { name: Some(_), .. }) => self.key.filter(|key| keys::is_open(key)),
+            Some(Frame { name: Some(_), .. }) => self.key.filter(|key| self.words.is_open(key)),
         };
         self.stack.push(Frame { container, name });
         if container == Container::Array { At::FirstElement } else { At::FirstKey }
@@ -253,18 +253,21 @@ impl Mask {
     }
 
     fn keeps_string(&self) -> Keep {
-        self.keeps(keys::keeps_string)
+        if let Some(Frame { container: Container::Array, name: Some(name) }) = self.stack.last() {
+            return if self.words.keeps_elements(name) { Keep::Text } else { Keep::Nothing };
+        }
+        self.keeps(Vocabulary::keeps_string)
     }
 
     fn keeps_number(&self) -> Keep {
-        self.keeps(|_, key| keys::keeps_number(key))
+        self.keeps(Vocabulary::keeps_number)
     }
 
-    fn keeps(&self, rule: impl Fn(&str, &str) -> bool) -> Keep {
+    fn keeps(&self, rule: fn(&Vocabulary, &str, &str) -> bool) -> Keep {
         let Some(Frame { container: Container::Object, name: Some(parent) }) = self.stack.last() else {
             return Keep::Nothing;
         };
-        if self.key.is_some_and(|key| rule(parent, key)) { Keep::Text } else { Keep::Nothing }
+        if self.key.is_some_and(|key| rule(self.words, parent, key)) { Keep::Text } else { Keep::Nothing }
     }
 }
 

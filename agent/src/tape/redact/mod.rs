@@ -2,30 +2,40 @@
 //!
 //! Every byte is replaced by one byte, so all positions and times stay; structure stays, so that the tape replays to
 //! the same records. What stays readable is listed, never what is masked: heads in `head`, JSON in `keys`. Bodies
-//! that are neither JSON nor an event stream become `x`; bytes that the HTTP decoder can't place (cipher text, another
-//! protocol, what follows a gap) become zeros; what the processes of a server send each other: `message`, and where that
-//! was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. What can still be told
-//! from a tape: lengths, and of texts that begin behind missing bytes where their words end.
+//! that are neither JSON nor an event stream become `x`; of gRPC stays what `http2` lists; bytes that the HTTP decoders can't
+//! place (cipher text, another protocol, what follows a gap) become zeros; what the processes of a server send each other:
+//! `message`, and where that was read from a socket's bytes, zeros: from a masked tape such a connection replays as nothing. Of
+//! a WebSocket plain texts are masked as JSON; deflated messages become zeros, and such a connection replays as one that can't
+//! be read. Lines of a log: `log`. What can still be told from a tape: lengths, and of texts that begin behind missing bytes
+//! where their words end.
 //!
 //! It errs where a connection is picked up behind lost bytes and a call there begins with a method, a blank and a slash
 //! without being a request: that one word stays.
 
+mod comfyui;
 mod framing;
 mod head;
+mod http2;
 mod json;
 mod keys;
+mod log;
 mod message;
+mod protobuf;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 use std::collections::HashMap;
 
 use crate::core::{Input, ProcessChange};
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Segment, Tgid};
 use crate::wire::http1::{Decoder, Opening, Place, sniff};
+use crate::wire::http2::{is_greeting, is_plausible};
 use crate::wire::stream::Stream;
-use crate::wire::{Item, Stretch, header};
+use crate::wire::websocket::{Sender, is_row_of_frames};
+use crate::wire::{Item, Stretch, header, is_websocket};
+use keys::{Jobs, Vocabulary};
 
 /// Most connections that are followed. The bytes of others become zeros.
 const MAX_CONNECTIONS: usize = 16 * 1024;
@@ -37,14 +47,27 @@ const MAX_CHUNK_DIGITS: usize = 8;
 #[derive(Default)]
 pub struct Redactor {
     connections: HashMap<(Tgid, Layer, u64), Connection>,
+    /// What the processes of servers may say.
+    words: HashMap<Tgid, &'static Vocabulary>,
+    logs: HashMap<(Tgid, u64), log::Mask>,
     /// Message sockets, which no event says to be closed.
     sockets: HashMap<(Tgid, u64), message::Socket>,
 }
 
 struct Connection {
     generation: u32,
+    speaks: Speaks,
+}
+
+struct Http1 {
     requests: Lane,
     responses: Lane,
+}
+
+/// What is spoken on a connection.
+enum Speaks {
+    Http1(Box<Http1>),
+    Http2(Box<http2::Connection>),
 }
 
 /// One direction.
@@ -54,6 +77,9 @@ struct Lane {
     head: head::Mask,
     framing: framing::Mask,
     body: Body,
+    words: &'static Vocabulary,
+    /// Once it is a WebSocket.
+    frames: Option<websocket::Mask>,
 }
 
 enum Body {
@@ -66,9 +92,8 @@ impl Redactor {
     /// The input as it may be written.
     #[must_use]
     pub fn mask(&mut self, input: &Input) -> Input {
-        if let Input::Process(ProcessChange::Ended { tgid, .. }) = input {
-            self.connections.retain(|(owner, ..), _| owner != tgid);
-            self.sockets.retain(|(owner, _), _| owner != tgid);
+        if let Input::Process(change) = input {
+            self.process(change);
         }
         let Input::Kernel(event) = input else {
             return input.clone();
@@ -95,8 +120,23 @@ impl Redactor {
         input.clone()
     }
 
+    fn process(&mut self, change: &ProcessChange) {
+        let (ProcessChange::Started { tgid, .. } | ProcessChange::Ended { tgid, .. }) = change;
+        self.connections.retain(|(owner, ..), _| owner != tgid);
+        self.sockets.retain(|(owner, _), _| owner != tgid);
+        self.logs.retain(|(owner, _), _| owner != tgid);
+        match change {
+            ProcessChange::Started { engine, .. } => drop(self.words.insert(*tgid, keys::of(engine))),
+            ProcessChange::Ended { .. } => drop(self.words.remove(tgid)),
+        }
+    }
+
     fn segment(&mut self, event: &Event, segment: &Segment) -> Vec<u8> {
         let ConnKey { tgid, layer, id, generation } = event.conn;
+        let words = self.words.get(&tgid).copied().unwrap_or_else(|| keys::of(""));
+        if words.jobs == Jobs::Told && event.is_log() {
+            return self.logs.entry((tgid, id)).or_default().segment(segment);
+        }
         let key = (tgid, layer, id);
         if self.connections.get(&key).is_none_or(|connection| connection.generation != generation) {
             self.connections.remove(&key);
@@ -104,18 +144,19 @@ impl Redactor {
                 return vec![0; segment.bytes.len()];
             }
         }
-        let new = || Connection {
-            generation,
-            requests: Lane::new(Opening::Request, Decoder::requests(), event.midway),
-            responses: Lane::new(Opening::Response, Decoder::responses(), event.midway),
-        };
+        let new = || Connection { generation, speaks: Speaks::http1(event.midway, words) };
         let connection = self.connections.entry(key).or_insert_with(new);
-        match segment.direction {
-            Direction::Read => {
-                let responses = &mut connection.responses.decoder;
-                connection.requests.segment(segment, &mut |method| responses.expect(method))
+        if connection.speaks.is_silent() && segment.offset == 0 && speaks_http2(&segment.bytes) {
+            connection.speaks = Speaks::Http2(Box::new(http2::Connection::new(event.midway)));
+        }
+        match (&mut connection.speaks, segment.direction) {
+            (Speaks::Http1(http1), Direction::Read) => {
+                let Http1 { requests, responses } = http1.as_mut();
+                let responses = &mut responses.decoder;
+                requests.segment(segment, &mut |method| responses.expect(method))
             }
-            Direction::Write => connection.responses.segment(segment, &mut |_| {}),
+            (Speaks::Http1(http1), Direction::Write) => http1.responses.segment(segment, &mut |_| {}),
+            (Speaks::Http2(http2), _) => http2.segment(segment),
         }
     }
 
@@ -133,18 +174,45 @@ impl Redactor {
     }
 }
 
+impl Speaks {
+    fn http1(midway: bool, words: &'static Vocabulary) -> Speaks {
+        Speaks::Http1(Box::new(Http1 {
+            requests: Lane::new(Opening::Request, Decoder::requests(), midway, words),
+            responses: Lane::new(Opening::Response, Decoder::responses(), midway, words),
+        }))
+    }
+
+    /// Whether nothing was said yet in the protocol that it is taken to speak.
+    fn is_silent(&self) -> bool {
+        let Speaks::Http1(http1) = self else { return false };
+        [&http1.requests, &http1.responses]
+            .iter()
+            .all(|lane| matches!(lane.decoder.place(), Place::Start | Place::Nowhere))
+    }
+}
+
+/// Whether a call begins as HTTP/2 does: with its preface, a server's settings, or frames.
+fn speaks_http2(bytes: &[u8]) -> bool {
+    sniff(bytes) == Some(Opening::Http2) || is_greeting(bytes) || is_plausible(bytes)
+}
+
 impl Lane {
-    fn new(opening: Opening, decoder: Decoder, midway: bool) -> Lane {
+    fn new(opening: Opening, decoder: Decoder, midway: bool, words: &'static Vocabulary) -> Lane {
         Lane {
             stream: Stream::new((!midway).then_some(0)),
             decoder: if midway { decoder.midway() } else { decoder },
             head: head::Mask::new(opening),
             framing: framing::Mask::default(),
             body: Body::Other,
+            words,
+            frames: None,
         }
     }
 
     fn segment(&mut self, segment: &Segment, asked: &mut dyn FnMut(&str)) -> Vec<u8> {
+        if self.is_watched(segment) {
+            self.frames.get_or_insert_with(|| websocket::Mask::new(self.words));
+        }
         let mut stretches = Vec::new();
         self.stream.push(segment, &mut Vec::new(), &mut |stretch| stretches.push(stretch));
         let mut out = Vec::with_capacity(segment.bytes.len());
@@ -155,7 +223,8 @@ impl Lane {
                     out.resize(offset(&segment.bytes, bytes), 0);
                     self.bytes(bytes, &mut out, asked);
                 }
-                Stretch::Elided(_) | Stretch::Gap(_) => {
+                Stretch::Elided(bytes) | Stretch::Gap(bytes) => {
+                    self.frames.iter_mut().for_each(|frames| frames.skip(bytes));
                     let body = &mut self.body;
                     self.decoder.push(stretch, &mut |item| {
                         if let Item::Elided(_) = item {
@@ -170,6 +239,15 @@ impl Lane {
         out
     }
 
+    /// Whether a client may be watching whose handshake was not seen: the core reads such a connection.
+    fn is_watched(&self, segment: &Segment) -> bool {
+        self.words.jobs == Jobs::Told
+            && self.decoder.place() == Place::Nowhere
+            && segment.direction == Direction::Write
+            && segment.last
+            && is_row_of_frames(&segment.bytes, Sender::Server)
+    }
+
     fn bytes(&mut self, bytes: &[u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) {
         self.decoder.resume(bytes);
         let mut rest = bytes;
@@ -181,21 +259,26 @@ impl Lane {
                 }
                 Place::Head => self.read_head(rest, out, asked),
                 Place::Body => self.read_body(rest, out),
-                Place::Nowhere => return unplaced(rest, out),
+                Place::Nowhere => match &mut self.frames {
+                    Some(frames) => return frames.mask(rest, out),
+                    None => return unplaced(rest, out),
+                },
             };
         }
     }
 
     fn read_head<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>, asked: &mut dyn FnMut(&str)) -> &'a [u8] {
-        let mut body = None;
+        let (mut body, mut frames, words) = (None, None, self.words);
         let rest = self.decoder.step(input, &mut |item| match item {
             Item::Request(head) => {
                 asked(&head.method);
-                body = Some(Body::of(&head.headers));
+                body = Some(Body::of(&head.headers, words));
             }
-            Item::Response(head) => body = Some(Body::of(&head.headers)),
+            Item::Response(head) => body = Some(Body::of(&head.headers, words)),
+            Item::Upgraded(head) if is_websocket(&head) => frames = Some(websocket::Mask::new(words)),
             _ => {}
         });
+        self.frames = self.frames.take().or(frames);
         self.head.mask(taken(input, rest), out);
         if let Some(body) = body {
             self.body = body;
@@ -220,14 +303,14 @@ impl Lane {
 }
 
 impl Body {
-    fn of(headers: &[(String, String)]) -> Body {
+    fn of(headers: &[(String, String)], words: &'static Vocabulary) -> Body {
         if header(headers, "content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
             return Body::Other;
         }
         let kind = header(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
         match kind {
-            _ if kind.contains("event-stream") => Body::Events(Box::default()),
-            _ if kind.contains("json") => Body::Json(Box::default()),
+            _ if kind.contains("event-stream") => Body::Events(Box::new(sse::Mask::new(words))),
+            _ if kind.contains("json") => Body::Json(Box::new(json::Mask::new(words))),
             _ => Body::Other,
         }
     }

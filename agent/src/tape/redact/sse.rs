@@ -1,14 +1,16 @@
 //! Masks an event stream: field names, event names and line ends stay, `data:` is masked as JSON, the rest as text.
 
 use super::json;
+use super::keys::Vocabulary;
 
 const FIELDS: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
 /// May stand before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Masks one body.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Mask {
+    words: &'static Vocabulary,
     at: At,
     /// What has come of the line's field name.
     field: Vec<u8>,
@@ -46,6 +48,12 @@ enum Reads {
 }
 
 impl Mask {
+    /// Of a stream in whose data these words may stay.
+    pub(super) fn new(words: &'static Vocabulary) -> Mask {
+        let (at, field, line, reads) = (At::default(), Vec::new(), Line::default(), Reads::default());
+        Mask { words, at, field, data: json::Mask::new(words), line, reads, before: 0 }
+    }
+
     pub(super) fn mask(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         out.extend(bytes.iter().map(|byte| self.byte(*byte)));
     }
@@ -75,7 +83,7 @@ impl Mask {
     fn end_line(&mut self) {
         if self.line == Line::Blank {
             self.reads = Reads::Events;
-            self.data = json::Mask::default();
+            self.data = json::Mask::new(self.words);
         } else if self.at == At::Data {
             // Lines of data are joined by a line feed, which may not stand inside a word.
             self.data.byte(b'\n');

@@ -1,8 +1,6 @@
 //! HPACK's Huffman code (RFC 7541, appendix B). It is canonical: the codes follow from their lengths, in the order of
 //! length and then of symbol, so only the lengths stand here.
 
-/// The code's end, which also pads.
-const END: u16 = 256;
 /// The longest code.
 const LONGEST: usize = 30;
 
@@ -76,7 +74,7 @@ pub(super) fn decode(coded: &[u8], emit: &mut dyn FnMut(u8)) -> Option<()> {
         pending = pending << 8 | u64::from(*byte);
         have += 8;
         while let Some((symbol, bits)) = first(pending, have) {
-            // The end within a text is an error.
+            // The code's end within a text is an error.
             emit(u8::try_from(symbol).ok()?);
             have -= bits;
             pending &= (1 << have) - 1;
@@ -171,7 +169,7 @@ pub(super) mod tests {
     fn the_code_is_complete_and_ends_with_the_end() {
         let share: u64 = LENGTHS.iter().map(|bits| 1 << (LONGEST - usize::from(*bits))).sum();
         assert_eq!(share, 1 << LONGEST);
-        assert_eq!(SYMBOLS[256], END);
+        assert_eq!(SYMBOLS[256], 256);
     }
 
     #[test]

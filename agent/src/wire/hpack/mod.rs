@@ -9,6 +9,7 @@
 
 mod huffman;
 mod integer;
+mod mask;
 mod piece;
 mod table;
 #[cfg(test)]

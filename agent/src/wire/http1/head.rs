@@ -20,6 +20,7 @@ const KEPT: &[&str] = &[
     "content-length",
     "content-type",
     "expect",
+    "sec-websocket-extensions",
     "traceparent",
     "tracestate",
     "transfer-encoding",

@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use super::{Item, Stretch};
+use super::{Item, ResponseHead, Stretch};
 use crate::issue::Issue;
 use body::{Body, Progress};
 
@@ -149,6 +149,12 @@ impl Decoder {
         }
     }
 
+    /// How many bytes of the body under way are to come, where its head says its length.
+    #[must_use]
+    pub fn body_left(&self) -> Option<u64> {
+        if let State::Body(Body::Length(left)) = self.state { Some(left) } else { None }
+    }
+
     fn read<'a>(&mut self, bytes: &'a [u8], emit: &mut dyn FnMut(Item<'a>)) {
         self.resume(bytes);
         let mut rest = bytes;
@@ -186,7 +192,11 @@ impl Decoder {
                 }
                 read.map(|(_, rest)| rest)
             }
-            State::Lost | State::Upgraded => return &[],
+            State::Upgraded => {
+                emit(Item::Body(input));
+                return &[];
+            }
+            State::Lost => return &[],
         };
         read.unwrap_or_else(|issue| {
             self.fail(issue, emit);
@@ -218,13 +228,13 @@ impl Decoder {
         Ok(rest)
     }
 
-    fn answer<'a>(&mut self, head: super::ResponseHead, body: Option<Body>, emit: &mut dyn FnMut(Item<'a>)) {
+    fn answer<'a>(&mut self, head: ResponseHead, body: Option<Body>, emit: &mut dyn FnMut(Item<'a>)) {
         let status = head.status;
         self.head.clear();
         self.state = State::Head(Start::Certain);
         match status {
             101 => {
-                emit(Item::Upgraded);
+                emit(Item::Upgraded(head));
                 self.state = State::Upgraded;
                 return;
             }
@@ -234,7 +244,7 @@ impl Decoder {
         }
         match (self.asked(), status) {
             (Asked::Connect, 200..300) => {
-                emit(Item::Upgraded);
+                emit(Item::Upgraded(ResponseHead { status, ..ResponseHead::default() }));
                 self.state = State::Upgraded;
             }
             (Asked::Head, _) | (_, 204 | 304) => self.end(emit),
@@ -263,8 +273,10 @@ impl Decoder {
     }
 
     fn skip<'a>(&mut self, bytes: u64, emit: &mut dyn FnMut(Item<'a>)) {
-        let State::Body(body) = &mut self.state else {
-            return self.cut(emit);
+        let body = match &mut self.state {
+            State::Body(body) => body,
+            State::Upgraded => return emit(Item::Elided(bytes)),
+            State::Head(_) | State::Lost => return self.cut(emit),
         };
         let Some((progress, behind)) = body.elide(bytes, &mut |item| emit(item)) else {
             return self.cut(emit);

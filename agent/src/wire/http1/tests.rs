@@ -25,7 +25,7 @@ fn note(said: &mut Vec<Said>, item: Item<'_>) {
         Item::Elided(bytes) => Said::Elided(bytes),
         Item::End => Said::End,
         Item::Cut => Said::Cut,
-        Item::Upgraded => Said::Upgraded,
+        Item::Upgraded(_) => Said::Upgraded,
         Item::Issue(issue) => Said::Issue(issue),
     };
     match (said.last_mut(), item) {
@@ -154,8 +154,12 @@ fn responses_and_their_ends() {
         ),
         ("POST", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", "200 <x> end"),
         ("HEAD", "HTTP/1.1 103 Early\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n", "200 end"),
-        ("GET", "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x01\x02HTTP/1.1", "upgraded"),
-        ("CONNECT", "HTTP/1.1 200 OK\r\n\r\n\x16\x03", "200 upgraded"),
+        (
+            "GET",
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n\x01\x02HTTP/1.1",
+            r"upgraded <\x01\x02HTTP/1.1>",
+        ),
+        ("CONNECT", "HTTP/1.1 200 OK\r\n\r\n\x16\x03", r"200 upgraded <\x16\x03>"),
         ("CONNECT", "HTTP/1.1 405 No\r\ncontent-length: 1\r\n\r\nx", "405 <x> end"),
         ("GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc", "200 <abc> end"),
     ] {
@@ -263,7 +267,7 @@ fn elisions_are_counted_where_the_length_is_known() {
         (&format!("{chunked}a\r\n01[[8]]\r\n0\r\n\r\n"), "200 <01> elided 8 end"),
         (&format!("{chunked}a\r\n01[[9]]\n0\r\n\r\n"), "200 <01> cut"),
         (&format!("{chunked}a[[20]]\r\n0\r\n\r\n"), "200 cut"),
-        ("HTTP/1.1 101 \r\n\r\n[[7]]ab", "upgraded"),
+        ("HTTP/1.1 101 \r\n\r\n[[7]]ab", "upgraded elided 7 <ab>"),
     ] {
         assert_eq!(words(&items(Decoder::responses(), &stretches(text))), expected, "{text:?}");
     }
@@ -279,7 +283,7 @@ fn a_gap_cuts_the_message() {
         ("HTTP/1.1 200 OK\r\n\r\nab[[gap 5]]cd", "200 <ab> cut"),
         ("HTTP/1.1 204 \r\n\r\n[[gap 5]]HTTP/1.1 204 \r\n\r\n", "204 end 204 end"),
         ("HTTP/1.1 2[[gap 5]] OK\r\n\r\n", "cut"),
-        ("HTTP/1.1 101 \r\n\r\n[[gap 5]]HTTP/1.1 204 \r\n\r\n", "upgraded"),
+        ("HTTP/1.1 101 \r\n\r\n[[gap 5]]HTTP/1.1 204 \r\n\r\n", r"upgraded <HTTP/1.1 204 \r\n\r\n>"),
     ] {
         assert_eq!(words(&items(Decoder::responses(), &stretches(text))), expected, "{text:?}");
     }

@@ -1,9 +1,11 @@
 //! HTTP/2 frames (RFC 9113, 4 and 6): headers, and what is certainly none.
 
+use super::payload;
+
 /// Bytes of a frame's header.
-pub(super) const HEADER_BYTES: usize = 9;
+pub(crate) const HEADER_BYTES: usize = 9;
 /// What a client says first.
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The longest frame of an unknown kind: what every peer may send unless told otherwise.
 const MAX_UNKNOWN: u32 = 16 * 1024;
@@ -67,7 +69,7 @@ impl Header {
             Kind::Reset => on_stream && self.length == 4,
             Kind::WindowUpdate => self.length == 4,
             Kind::Settings if self.has(ACK) => !on_stream && self.length == 0,
-            Kind::Settings => !on_stream && self.length % 6 == 0,
+            Kind::Settings => !on_stream && self.length.is_multiple_of(6),
             Kind::Ping => !on_stream && self.length == 8,
             Kind::GoAway => !on_stream && self.length >= 8,
             // Another protocol would else be passed over for megabytes.
@@ -77,6 +79,22 @@ impl Header {
 
     pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Whether its payload begins with the length of its padding.
+    pub(crate) fn is_padded(&self) -> bool {
+        self.has(PADDED)
+    }
+
+    /// Whether nothing follows on its stream.
+    pub(crate) fn ends_stream(&self) -> bool {
+        self.has(END_STREAM)
+    }
+
+    /// The header block in its payload, where it has a whole one.
+    pub(crate) fn whole_block<'p>(&self, payload: &'p [u8]) -> Option<&'p [u8]> {
+        let is_whole = self.kind != Kind::Continuation && self.has(END_HEADERS);
+        payload::fragment(self, payload).filter(|_| is_whole)
     }
 
     /// Whether a peer of ours would send it: only then is it taken for a header where nothing says that one stands.
@@ -156,6 +174,8 @@ pub fn is_greeting(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
+
     use super::*;
 
     const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x40\0\0";

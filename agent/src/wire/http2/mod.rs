@@ -17,9 +17,10 @@ use super::Stretch;
 use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::wire::hpack;
-use frame::{END_HEADERS, END_STREAM, HEADER_BYTES, Header, Kind, PREFACE};
+use frame::{END_HEADERS, END_STREAM, Header};
 use payload::{Data, Kept};
 
+pub(crate) use frame::{HEADER_BYTES, Header as Frame, Kind, PREFACE};
 pub use frame::{is_greeting, is_plausible};
 
 /// The fields that are kept of a head: what tells messages apart, how they end, and of which trace they are. Never

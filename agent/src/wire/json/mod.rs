@@ -42,6 +42,14 @@ pub enum Value<'a> {
     Array,
 }
 
+/// A count, or `None` for a number that is none.
+#[must_use]
+pub fn whole(number: f64) -> Option<u64> {
+    // Every whole number below 2^53 is exact; nobody counts beyond.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    ((0.0..9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
 /// Reads one document.
 #[derive(Clone, Debug)]
 pub struct Reader {

@@ -65,7 +65,8 @@ impl Path {
     }
 
     /// The key at a depth, where there is one and it is known.
-    pub(super) fn key(&self, depth: usize) -> Option<&[u8]> {
+    #[must_use]
+    pub fn key(&self, depth: usize) -> Option<&[u8]> {
         let Step::Key { start, known: Known::Whole } = *self.steps.get(depth)? else {
             return None;
         };

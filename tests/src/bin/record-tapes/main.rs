@@ -2,6 +2,7 @@
 //! root. Tapes are masked. Each is replayed at once and held against what the client saw; what is then expected of them
 //! is written by `UPDATE_EXPECT=1 cargo test -p inferscope-tests --test replay` and reviewed by a person.
 
+mod comfyui;
 mod triton;
 mod vllm;
 
@@ -30,18 +31,27 @@ impl Wanted {
 fn main() -> Result<()> {
     let wanted = Wanted(std::env::args().skip(1).collect());
     vllm::record(&wanted)?;
-    triton::record(&wanted)
+    triton::record(&wanted)?;
+    comfyui::record(&wanted)
 }
 
 /// Records a tape while `act` runs, once `process` (or any) has its probes: what `act` returned, and what the tape replays to.
-fn take<T>(name: &str, process: Option<u32>, act: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Value>)> {
+fn take<T>(
+    name: &str,
+    configuration: &str,
+    process: Option<u32>,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<(T, Vec<Value>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay").join(format!("{name}.tape"));
-    let mut recorder = Recorder::start(&path, &logs().join("stderr"), Text::Masked, "")?;
+    let mut recorder = Recorder::start(&path, &logs().join("stderr"), Text::Masked, configuration)?;
     recorder.attached(process)?;
     thread::sleep(FOUND);
     let seen = act()?;
     thread::sleep(SENT);
     recorder.stop()?;
+    if let Some(process) = process {
+        Recorder::only(&path, process)?;
+    }
     Ok((seen, replay::records(&path)?))
 }
 

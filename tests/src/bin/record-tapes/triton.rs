@@ -46,7 +46,7 @@ fn scenes(wanted: &Wanted, scenes: &[Scene], options: &Options) -> Result<()> {
     }
     let server = TritonServer::start(options, &logs())?;
     for (name, act) in scenes.iter().filter(|(name, _)| wanted.is(name)) {
-        let (asked, records) = take(name, Some(server.pid()), || act(&server))?;
+        let (asked, records) = take(name, "", Some(server.pid()), || act(&server))?;
         println!("{name}: {} records, of {} requests of clients", records.len(), asked.len());
         for (status, count) in statuses(asked.iter().map(|asked| asked.status.as_str())) {
             println!("  clients: {count} {status}");

@@ -53,7 +53,7 @@ fn scenes(wanted: &Wanted, scenes: &[Scene], options: &Options) -> Result<()> {
     }
     let server = VllmServer::start(options, &logs())?;
     for (name, act) in scenes.iter().filter(|(name, _)| wanted.is(name)) {
-        let (seen, records) = take(name, None, || Ok(act(&server)))?;
+        let (seen, records) = take(name, "", None, || Ok(act(&server)))?;
         println!("{name}: {} records\n{}", records.len(), compare(&seen, &records));
     }
     Ok(())
@@ -61,7 +61,7 @@ fn scenes(wanted: &Wanted, scenes: &[Scene], options: &Options) -> Result<()> {
 
 fn offline() -> Result<()> {
     let mut program = Offline::start(4, &logs())?;
-    let (done, records) = take(OFFLINE, None, || program.generate())?;
+    let (done, records) = take(OFFLINE, "", None, || program.generate())?;
     println!("{OFFLINE}: {} records of {} requests", records.len(), done.requests.len());
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Scene {
     fn records(&self) -> Vec<Value> {
         self.agent.settle();
         let service = self.server.service();
-        let mine = |record: &Value| record["service"] == service.as_str() && record["inference"] == true;
+        let mine = |record: &Value| record["service"] == service.as_str() && record["record"] == "inference";
         self.agent.records().expect("records").into_iter().filter(mine).collect()
     }
 

@@ -4,6 +4,7 @@
 //! that says what is known of it ([`Traceable`]). Holds no text of prompts and answers, because records have none.
 
 mod inference;
+mod job;
 mod record;
 
 use super::identifier::{self, Subject};

@@ -1,5 +1,7 @@
 //! What `/status` and `check --json` say of the agent: plain types, filled by whoever knows, serialised as they stand.
 
+pub mod gpu;
+
 use crate::engine::Role;
 use inferscope_ebpf::Counts;
 use serde::{Serialize, Serializer};
@@ -21,6 +23,8 @@ pub struct Status {
     pub hooks: Vec<Hook>,
     /// What the kernel side could not send; empty when nothing was lost.
     pub losses: Vec<Loss>,
+    /// Where figures of GPUs come from, and which there are not.
+    pub gpu: gpu::Gpu,
 }
 
 /// A process of a server.

@@ -1,63 +1,72 @@
-//! Which models have series of their own: at most so many per engine. Pure.
+//! Which names (models, workflows, …) have series of their own: at most so many per engine. Pure.
 
 use super::label::sanitised;
 use crate::issue::Issue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Stands for every model beyond the cap.
+/// Stands for every name beyond the cap.
 const OTHER: &str = "other";
 
 /// HTTP's "not found": the answer to a model that the server does not have.
 const NOT_FOUND: u16 = 404;
 
-/// Models that were admitted, and the services that serve them.
+/// Names of one kind that were admitted, and the services that use them.
 #[derive(Debug)]
-pub struct Models {
+pub struct Names {
     most: usize,
+    beyond: Issue,
     admitted: BTreeMap<&'static str, BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>,
 }
 
-impl Models {
-    /// At most `most` models per engine.
-    pub fn new(most: u32) -> Models {
-        Models { most: usize::try_from(most).unwrap_or(usize::MAX), admitted: BTreeMap::new() }
+impl Names {
+    /// At most `most` names per engine; one more is this issue.
+    pub fn new(most: u32, beyond: Issue) -> Names {
+        Names { most: usize::try_from(most).unwrap_or(usize::MAX), beyond, admitted: BTreeMap::new() }
     }
 
-    /// The label value for a model that `service` answered for with `code`.
+    /// The label value for a name that `service` answered for with `code`.
     ///
     /// A model that the server does not have is an invention of its client, who must not use up the cap.
     pub fn admit(
         &mut self,
         engine: &'static str,
         service: &Arc<str>,
-        model: &str,
+        name: &str,
         code: Option<u16>,
     ) -> (Arc<str>, Option<Issue>) {
-        let model = sanitised(model);
-        // "No model known" is no model, and takes no place.
-        if model.is_empty() {
-            return (model, None);
+        let name = sanitised(name);
+        // "None known" is no name, and takes no place.
+        if name.is_empty() {
+            return (name, None);
         }
-        let models = self.admitted.entry(engine).or_default();
-        if let Some(services) = models.get_mut(&model) {
+        let names = self.admitted.entry(engine).or_default();
+        if let Some(services) = names.get_mut(&name) {
             services.insert(Arc::clone(service));
-            return (model, None);
+            return (name, None);
         }
         if code == Some(NOT_FOUND) {
             return (OTHER.into(), None);
         }
-        if models.len() >= self.most {
-            return (OTHER.into(), Some(Issue::ModelOverBound));
+        if names.len() >= self.most {
+            return (OTHER.into(), Some(self.beyond));
         }
-        models.insert(Arc::clone(&model), BTreeSet::from([Arc::clone(service)]));
-        (model, None)
+        names.insert(Arc::clone(&name), BTreeSet::from([Arc::clone(service)]));
+        (name, None)
     }
 
-    /// Frees the places of models that only this service served.
+    /// The name that a service uses, where it is one only.
+    pub fn only(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+        let names = self.admitted.get(engine)?.iter();
+        let mut of_service = names.filter(|(_, services)| services.contains(service)).map(|(name, _)| name);
+        let first = of_service.next()?;
+        of_service.next().is_none().then(|| Arc::clone(first))
+    }
+
+    /// Frees the places of names that only this service used.
     pub fn forget(&mut self, engine: &'static str, service: &str) {
-        let Some(models) = self.admitted.get_mut(engine) else { return };
-        models.retain(|_, services| {
+        let Some(names) = self.admitted.get_mut(engine) else { return };
+        names.retain(|_, services| {
             services.remove(service);
             !services.is_empty()
         });
@@ -71,8 +80,8 @@ mod tests {
     #[test]
     fn the_cap_holds_and_is_freed_with_the_server() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let mut models = Models::new(2);
-        let admit = |models: &mut Models, service, model, code| {
+        let mut models = Names::new(2, Issue::ModelOverBound);
+        let admit = |models: &mut Names, service, model, code| {
             let (label, issue) = models.admit("vllm", service, model, code);
             (label.to_string(), issue.is_some())
         };
@@ -83,6 +92,8 @@ mod tests {
         assert_eq!(admit(&mut models, &b, "y", Some(200)), own("y"));
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true));
         assert_eq!(admit(&mut models, &b, "x", Some(404)), own("x"));
+        assert_eq!(models.only("vllm", "a").as_deref(), Some("x"));
+        assert_eq!((models.only("vllm", "b"), models.only("vllm", "c")), (None, None));
         models.forget("vllm", "a");
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true), "b serves x and y");
         models.forget("vllm", "b");

@@ -1,0 +1,369 @@
+//! How inferences came: requests over HTTP and gRPC, and the calls that follow. Times are milliseconds.
+
+use super::scene::step_all;
+use crate::core::{Core, Input, Options, Output, ProcessChange};
+use crate::engine::Role;
+use crate::event::{Call, ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use inferscope_ebpf::Hook;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+const SERVER: Tgid = Tgid(70);
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+const INSTANCE: u64 = 0x9000;
+
+/// A Triton server under the agent's eyes.
+struct Scene {
+    core: Core,
+    positions: HashMap<(u64, Direction), u64>,
+    midway: bool,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let mut core = Core::new(Options::default());
+        core.step(
+            Input::Process(ProcessChange::Started {
+                time: Nanos(0),
+                tgid: SERVER,
+                engine: "triton".into(),
+                service: "triton:8000".into(),
+                root: SERVER,
+                inside: None,
+                role: Role::Frontend,
+                model: String::new(),
+            }),
+            &mut Vec::new(),
+        );
+        Scene { core, positions: HashMap::new(), midway: false }
+    }
+
+    fn event(&mut self, at: u64, layer: Layer, id: u64, thread: u32, hook: Hook, kind: EventKind) -> Vec<String> {
+        let conn = ConnKey { tgid: SERVER, layer, id, generation: 1 };
+        let time = Nanos(at * 1_000_000);
+        let mut out = Vec::new();
+        self.core.step(Input::Kernel(Event { time, conn, hook, midway: self.midway, thread, kind }), &mut out);
+        assert!(!format!("{out:?}").contains("canary"), "no text leaves the core");
+        out.iter().filter_map(line).collect()
+    }
+
+    fn bytes(&mut self, at: u64, fd: u64, thread: u32, direction: Direction, bytes: &[u8]) -> Vec<String> {
+        self.elided(at, fd, thread, direction, bytes, 0)
+    }
+
+    /// A call of whose bytes only the first were copied.
+    fn elided(&mut self, at: u64, fd: u64, thread: u32, direction: Direction, bytes: &[u8], hole: u64) -> Vec<String> {
+        let position = self.positions.entry((fd, direction)).or_default();
+        let total = bytes.len() as u64 + hole;
+        let segment = Segment { direction, position: *position, total, offset: 0, last: true, bytes: bytes.to_vec() };
+        *position += total;
+        self.event(at, Layer::Socket, fd, thread, Hook::Recvmsg, EventKind::Data(segment))
+    }
+
+    fn read(&mut self, at: u64, fd: u64, thread: u32, bytes: &[u8]) -> Vec<String> {
+        self.bytes(at, fd, thread, Direction::Read, bytes)
+    }
+
+    fn write(&mut self, at: u64, fd: u64, bytes: &[u8]) -> Vec<String> {
+        self.bytes(at, fd, 1, Direction::Write, bytes)
+    }
+
+    fn call(&mut self, at: u64, hook: Hook, object: u64, thread: u32, words: &[u64], text: &str) -> Vec<String> {
+        let call = Call { thread, words: words.to_vec(), text: text.into() };
+        self.event(at, Layer::Call, object, thread, hook, EventKind::Call(call))
+    }
+
+    /// A front end makes an inference.
+    fn begin(&mut self, at: u64, request: u64, thread: u32, model: &str, id: &str) -> Vec<String> {
+        let mut said = self.call(at, Hook::TritonRequestNew, request, thread, &[1, u64::MAX], model);
+        if !id.is_empty() {
+            said.extend(self.call(at, Hook::TritonRequestSetId, request, thread, &[], id));
+        }
+        said.extend(self.call(at, Hook::TritonInferAsync, request, thread, &[1], ""));
+        said
+    }
+
+    /// It is executed and answered.
+    fn compute(&mut self, at: u64, request: u64) -> Vec<String> {
+        let (factory, response, now) = (request + 1, request + 2, at * 1_000_000);
+        let mut said = self.call(at, Hook::TritonExecute, INSTANCE, 3, &[1, request], "");
+        said.extend(self.call(at, Hook::TritonFactoryNew, factory, 3, &[request], ""));
+        said.extend(self.call(at, Hook::TritonResponseNew, response, 3, &[request], ""));
+        said.extend(self.call(at, Hook::TritonResponseSend, response, 3, &[1, 0], ""));
+        let words = [INSTANCE, 1, now, now, now, now];
+        said.extend(self.call(at, Hook::TritonReportStatistics, request, 3, &words, ""));
+        said.extend(self.call(at, Hook::TritonRequestDelete, request, 3, &[], ""));
+        said
+    }
+
+    fn tick(&mut self, at: u64) -> Vec<String> {
+        let mut out = Vec::new();
+        self.core.step(Input::Tick(Nanos(at * 1_000_000)), &mut out);
+        out.iter().filter_map(line).collect()
+    }
+}
+
+/// What is said of inferences, and whatever else is not usual.
+fn line(output: &Output) -> Option<String> {
+    match output {
+        Output::Inference(inference) => {
+            let asked = inference.asked.as_ref().map_or("?".to_owned(), |asked| {
+                let by = asked.by.as_ref().map_or(String::new(), |by| {
+                    let offset = |time: Nanos| time.0 / 1_000_000;
+                    let answer = by.answer.map_or(String::new(), |answer| {
+                        let first = answer.first_byte.map_or(0, offset);
+                        format!(" answered={}..{} {}", first, offset(answer.last_byte), answer.status.name())
+                    });
+                    let trace = by.trace.map_or("", |_| " traced");
+                    format!(" at={}{trace}{answer}", offset(by.arrival))
+                });
+                format!("{}{by}", asked.protocol.name())
+            });
+            Some(format!("{} {}: {asked}", inference.model, inference.status.name()))
+        }
+        Output::Executed(_) | Output::Volume { .. } => None,
+        other => Some(super::scene::line(other)),
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [&[0x40][..], &text(name), &text(value)].concat()
+}
+
+const UNARY: &str = "/inference.GRPCInferenceService/ModelInfer";
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+fn head(stream: u32, path: &str) -> Vec<u8> {
+    let block = [&[0x83][..], &field(":path", path), &field("content-type", "application/grpc")].concat();
+    frame(1, 4, stream, &block)
+}
+
+/// A `ModelInferRequest` behind its prefix.
+fn message(model: &str, id: &str) -> Vec<u8> {
+    let text = |key: u8, text: &str| [&[key, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let message = [text(0x0a, model), text(0x12, ""), text(0x1a, id), text(0x2a, "canary")].concat();
+    [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
+}
+
+fn ask(stream: u32, model: &str, id: &str) -> Vec<u8> {
+    [head(stream, UNARY), frame(0, 1, stream, &message(model, id))].concat()
+}
+
+fn answer(stream: u32, status: &str) -> Vec<u8> {
+    [
+        frame(1, 4, stream, b"\x88"),
+        frame(0, 0, stream, b"\0\0\0\0\x02ab"),
+        frame(1, 5, stream, &field("grpc-status", status)),
+    ]
+    .concat()
+}
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\ntraceparent: {TRACE}\r\ncontent-length: {length}\r\n\r\n{body}").into()
+}
+
+const INFER: &str = "/v2/models/echo/infer";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+const NONE: [&str; 0] = [];
+
+#[test]
+fn over_http() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.read(5000, 10, 4, &post(INFER, r#"{"id":"h1","inputs":["canary"]}"#)), NONE);
+    assert_eq!(scene.begin(5001, 0x100, 4, "echo", "h1"), NONE);
+    assert_eq!(scene.compute(5002, 0x100), NONE, "it waits for its answer");
+    assert_eq!(scene.write(5003, 10, OK), ["echo ok: http at=5000 traced answered=5003..5003 ok"]);
+    // The answer may leave before the server is done with the request.
+    scene.read(5010, 10, 4, &post(INFER, "{}"));
+    scene.begin(5011, 0x100, 4, "echo", "");
+    assert_eq!(scene.write(5012, 10, OK), NONE);
+    assert_eq!(scene.compute(5013, 0x100), ["echo ok: http at=5010 traced answered=5012..5012 ok"]);
+}
+
+#[test]
+fn over_http_the_thread_tells_them_apart() {
+    let mut scene = Scene::new();
+    scene.read(5000, 10, 4, &post(INFER, "{}"));
+    scene.read(5001, 11, 5, &post(INFER, "{}"));
+    scene.read(5002, 12, 5, &post(INFER, "{}"));
+    scene.begin(5003, 0x100, 5, "echo", "");
+    scene.begin(5004, 0x200, 4, "echo", "");
+    scene.begin(5005, 0x300, 5, "echo", "");
+    for request in [0x100, 0x200, 0x300] {
+        scene.compute(5006, request);
+    }
+    let answers: Vec<_> = [10, 11, 12].into_iter().flat_map(|fd| scene.write(5007, fd, OK)).collect();
+    let expected = [5000, 5001, 5002].map(|at| format!("echo ok: http at={at} traced answered=5007..5007 ok"));
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn over_grpc() {
+    let mut scene = Scene::new();
+    // grpc-core's server may speak first.
+    scene.write(5000, 20, SETTINGS);
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS].concat());
+    let (first, rest) = (ask(1, "echo", "g1"), answer(1, "0"));
+    scene.read(5001, 20, 1, &first[..20]);
+    scene.read(5002, 20, 1, &first[20..]);
+    scene.begin(5003, 0x100, 2, "echo", "g1");
+    assert_eq!(scene.compute(5004, 0x100), NONE);
+    assert_eq!(scene.write(5005, 20, &rest[..12]), NONE);
+    assert_eq!(scene.write(5006, 20, &rest[12..]), ["echo ok: grpc at=5001 answered=5005..5006 ok"]);
+}
+
+#[test]
+fn ids_tell_requests_over_grpc_apart_and_nothing_else_does() {
+    let mut scene = Scene::new();
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS, &ask(1, "echo", "a"), &ask(3, "echo", "b")].concat());
+    scene.begin(5001, 0x100, 2, "echo", "b");
+    scene.begin(5002, 0x200, 2, "echo", "a");
+    scene.compute(5003, 0x100);
+    scene.compute(5003, 0x200);
+    assert_eq!(scene.write(5004, 20, &answer(1, "0")), ["echo ok: grpc at=5000 answered=5004..5004 ok"]);
+    assert_eq!(scene.write(5005, 20, &answer(3, "0")), ["echo ok: grpc at=5000 answered=5005..5005 ok"]);
+
+    scene.read(5010, 20, 1, &[ask(5, "echo", ""), ask(7, "echo", "")].concat());
+    scene.begin(5011, 0x100, 2, "echo", "");
+    scene.begin(5012, 0x200, 2, "echo", "");
+    assert_eq!(scene.compute(5013, 0x100), ["echo ok: grpc"]);
+    assert_eq!(scene.compute(5013, 0x200), ["echo ok: grpc"], "the other one is in doubt too");
+    assert_eq!(scene.write(5014, 20, &[answer(5, "0"), answer(7, "0")].concat()), NONE);
+}
+
+#[test]
+fn several_protocols_may_have_caused_it() {
+    let mut scene = Scene::new();
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS, &ask(1, "echo", "")].concat());
+    scene.read(5001, 10, 4, &post(INFER, "{}"));
+    scene.begin(5002, 0x100, 4, "echo", "");
+    scene.begin(5003, 0x200, 2, "echo", "");
+    assert_eq!(scene.compute(5004, 0x200), NONE);
+    assert_eq!(scene.write(5005, 20, &answer(1, "0")), ["echo ok: grpc at=5000 answered=5005..5005 ok"]);
+}
+
+#[test]
+fn many_requests_on_one_stream() {
+    let mut scene = Scene::new();
+    let asked = [head(1, STREAM), frame(0, 0, 1, &message("stream", "a")), frame(0, 0, 1, &message("stream", "b"))];
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS, &asked.concat()].concat());
+    scene.begin(5001, 0x100, 2, "stream", "a");
+    scene.begin(5002, 0x200, 2, "stream", "b");
+    assert_eq!(scene.compute(5003, 0x100), ["stream ok: grpc at=5000"]);
+    assert_eq!(scene.compute(5004, 0x200), ["stream ok: grpc at=5000"]);
+    assert_eq!(scene.write(5005, 20, &answer(1, "0")), NONE);
+}
+
+#[test]
+fn refusals_are_no_models_requests() {
+    let mut scene = Scene::new();
+    scene.read(5000, 10, 4, &post("/v2/models/nope/infer", "{}"));
+    let refused = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}";
+    assert_eq!(scene.write(5001, 10, refused), ["refused http 404"]);
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS, &ask(1, "nope", "")].concat());
+    let trailers = [&[0x88][..], &field("grpc-status", "5")].concat();
+    assert_eq!(scene.write(5001, 20, &frame(1, 5, 1, &trailers)), ["refused grpc 5"]);
+    // A client that gives up is not refused.
+    scene.read(5002, 20, 1, &ask(3, "echo", ""));
+    assert_eq!(scene.read(5003, 20, 1, &frame(3, 0, 3, &[0, 0, 0, 8])), NONE);
+    // Nor is what was never an inference.
+    scene.read(5004, 10, 4, &post("/v2/repository/models/nope/load", "{}"));
+    assert_eq!(scene.write(5005, 10, refused), NONE);
+}
+
+#[test]
+fn what_no_backend_saw_ended_as_it_was_answered() {
+    let mut scene = Scene::new();
+    scene.read(5000, 10, 4, &post(INFER, "{}"));
+    scene.begin(5001, 0x100, 4, "echo", "");
+    scene.call(5002, Hook::TritonRequestDelete, 0x100, 4, &[], "");
+    assert_eq!(scene.write(5003, 10, OK), ["echo ok: http at=5000 traced answered=5003..5003 ok"]);
+}
+
+#[test]
+fn from_inside() {
+    let mut scene = Scene::new();
+    scene.begin(5000, 0x100, 2, "echo", "");
+    assert_eq!(scene.compute(5001, 0x100), ["echo ok: in_process"], "it has no connections");
+    scene.read(6000, 20, 1, &[PREFACE, SETTINGS].concat());
+    scene.begin(6500, 0x100, 2, "echo", "");
+    assert_eq!(scene.compute(6501, 0x100), NONE);
+    assert_eq!(scene.tick(7000), NONE);
+    assert_eq!(scene.tick(7600), ["echo ok: in_process"]);
+    // A loss behind it may have been a request.
+    scene.begin(8000, 0x100, 2, "echo", "");
+    scene.compute(8001, 0x100);
+    *scene.positions.get_mut(&(20, Direction::Read)).unwrap() += 100;
+    assert_eq!(scene.read(8500, 20, 1, SETTINGS), ["stream_gap"]);
+    assert_eq!(scene.tick(9600), ["echo ok: ?"]);
+}
+
+#[test]
+fn joined_midway_a_message_tells_what_its_head_does_not() {
+    let mut scene = Scene::new();
+    scene.midway = true;
+    let ping = frame(6, 0, 0, &[0; 8]);
+    let unseen = [frame(1, 4, 9, b"\x83\xbf\xbe"), frame(0, 1, 9, &message("echo", "g1"))].concat();
+    scene.read(5000, 20, 1, &[ping, unseen].concat());
+    scene.begin(5001, 0x100, 2, "echo", "g1");
+    // Whether it is the only one on its stream is not known.
+    assert_eq!(scene.compute(5002, 0x100), ["echo ok: grpc at=5000"]);
+}
+
+#[test]
+fn of_long_messages_the_beginning_is_enough() {
+    let mut scene = Scene::new();
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS].concat());
+    for (stream, at) in [(1, 5001), (3, 5011)] {
+        let text = message("echo", "big");
+        let mut body = text[..5].to_vec();
+        body[1..5].copy_from_slice(&600_000_u32.to_be_bytes());
+        body.extend(&text[5..]);
+        let mut data = frame(0, 0, stream, &body);
+        data[..3].copy_from_slice(&[0, 0x40, 0]);
+        scene.elided(at, 20, 1, Direction::Read, &[head(stream, UNARY), data].concat(), 599_000);
+        scene.begin(at + 1, 0x100, 2, "echo", "big");
+        assert_eq!(scene.compute(at + 2, 0x100), [format!("echo ok: grpc at={at}")]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_order_breaks_it(acts in prop::collection::vec((0u8..12, 0u64..4, 0u32..3), 1..80), midway in any::<bool>()) {
+        let mut scene = Scene { midway, ..Scene::new() };
+        let (mut begun, mut ended) = (0, 0);
+        let inferences = |said: Vec<String>| said.iter().filter(|line| line.contains(": ")).count();
+        for (at, (what, which, thread)) in (5000..).zip(&acts) {
+            let (fd, stream) = (20 + which, 2 * thread + 1);
+            ended += inferences(match what {
+                0 => scene.read(at, fd, *thread, &[PREFACE, SETTINGS].concat()),
+                1 => scene.read(at, fd, *thread, &ask(stream, "echo", "")),
+                2 => scene.write(at, fd, &answer(stream, "0")),
+                3 => scene.read(at, fd, *thread, &post(INFER, "{}")),
+                4 => scene.write(at, fd, OK),
+                5 => scene.event(at, Layer::Socket, fd, *thread, Hook::Close, EventKind::Closed),
+                6 => scene.tick(at * 1000),
+                7 => scene.elided(at, fd, *thread, Direction::Read, &ask(stream, "echo", "x"), 70_000),
+                8 => scene.compute(at, 0x100 * which),
+                _ => {
+                    // Its address is used again: what had it before has ended.
+                    let said = scene.call(at, Hook::TritonRequestDelete, 0x100 * which, *thread, &[], "");
+                    begun += 1;
+                    [said, scene.begin(at, 0x100 * which, *thread, "echo", "")].concat()
+                }
+            });
+        }
+        let rest = step_all(scene.core, []);
+        ended += rest.iter().filter(|output| matches!(output, Output::Inference(_))).count();
+        prop_assert_eq!(begun, ended, "each inference is said once");
+    }
+}

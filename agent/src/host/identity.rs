@@ -47,8 +47,8 @@ impl Identity {
 /// The container's id in the lines of /proc/PID/cgroup: the last word of 64 hexadecimal digits.
 fn container(cgroups: &str) -> Option<String> {
     let is_digit = |c: char| c.is_ascii_hexdigit();
-    let words = cgroups.split(|c: char| !is_digit(c));
-    words.filter(|word| word.len() == CONTAINER_DIGITS).next_back().map(str::to_owned)
+    let mut words = cgroups.split(|c: char| !is_digit(c));
+    words.rfind(|word| word.len() == CONTAINER_DIGITS).map(str::to_owned)
 }
 
 /// The pod's uid: behind `pod`, its dashes perhaps written as underscores.

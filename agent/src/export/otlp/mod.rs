@@ -77,6 +77,8 @@ struct Plan {
     resources: Arc<Mutex<Resources>>,
     queues: Vec<Arc<Queue>>,
     interval: Duration,
+    /// Before anything was counted.
+    began: u64,
 }
 
 /// Starts sending what the configuration says; `None` where it names no destination.
@@ -111,6 +113,7 @@ fn start_with(
         resources: Arc::clone(&resources),
         queues: queues.clone(),
         interval: interval.unwrap_or(Duration::from_secs(u64::from(configured))),
+        began: unix_nanos(),
     };
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = mpsc::channel();
@@ -196,7 +199,7 @@ impl Plan {
             sender: self.sender(client, Cargo::Metrics),
             taste: Taste { temporality: to.temporality, aggregation: to.histograms },
             interval: self.interval,
-            book: Book::new(unix_nanos()),
+            book: Book::new(self.began),
             metrics: Arc::clone(&self.metrics),
             resources: Arc::clone(&self.resources),
         }

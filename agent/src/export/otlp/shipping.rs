@@ -51,10 +51,13 @@ pub struct MetricsTask {
     pub resources: Arc<Mutex<Resources>>,
 }
 
+/// Series and the values that count as told once they have arrived.
+type Told = Vec<(Key, Reading)>;
+
 /// A request and what it tells.
 struct Load {
     request: Request,
-    told: Vec<(Key, Reading)>,
+    told: Told,
 }
 
 impl MetricsTask {
@@ -109,7 +112,7 @@ impl MetricsTask {
 
 /// As few requests as the limit allows; parcels of one resource become one.
 fn pack(parcels: Vec<Parcel>) -> Vec<Load> {
-    let mut loads: Vec<(Vec<ResourceMetrics>, Vec<(Key, Reading)>)> = Vec::new();
+    let mut loads: Vec<(Vec<ResourceMetrics>, Told)> = Vec::new();
     let mut bytes = REQUEST_BYTES;
     for Parcel { metrics, told } in parcels {
         let more = metrics.encoded_len();

@@ -135,6 +135,25 @@ fn numbers_are_those_of_the_exposition_under_resources_of_their_own() {
 }
 
 #[test]
+fn paths_are_added_or_exact() {
+    for (path, more, expected) in [
+        ("", "", vec!["/v1/metrics", "/v1/traces"]),
+        ("/base/", "", vec!["/base/v1/metrics", "/base/v1/traces"]),
+        ("/my/metrics", ", exact_path: true, spans: false", vec!["/my/metrics"]),
+    ] {
+        let receiver = Receiver::start(Security::Plain);
+        let url = receiver.url("http");
+        let settings = format!("{{destinations: [{{endpoint: \"{url}{path}\", protocol: http{more}}}]}}");
+        let export = export(&config(&settings), NEVER);
+        export.record(&chat(0));
+        export.otlp.wait();
+        let came = receiver.came();
+        let paths: std::collections::BTreeSet<&str> = came.iter().map(|came| came.path.as_str()).collect();
+        assert_eq!(paths.into_iter().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn deltas_and_exponential_buckets() {
     let receiver = Receiver::start(Security::Plain);
     let settings = format!(

@@ -8,7 +8,7 @@
 //! unclear before, meanwhile or for a while after, nobody asked from outside.
 
 use super::Output;
-use crate::event::{ConnKey, Nanos};
+use crate::event::{ConnKey, Layer, Nanos};
 use crate::issue::Issue;
 use crate::request::ask::{Answered, AskId, Asked, Cause, Protocol, Refusal};
 use crate::request::{Caller, Inference, Origin, Quality, Record, Status};
@@ -33,7 +33,10 @@ pub(super) struct Asks {
     /// Whether it has any connections.
     outside: Outside,
     /// Connections that may carry requests which are not seen.
-    unclear: BTreeSet<ConnKey>,
+    unclear: BTreeSet<(Layer, u64)>,
+    /// Connections of which only cipher text is seen, and whether clear text is seen anywhere.
+    ciphers: BTreeSet<(Layer, u64)>,
+    clear_text: Outside,
     /// When it was last in doubt whether all requests are seen.
     doubted: Nanos,
     /// Inferences that seem to come from inside, the oldest first, until it is known that none was overlooked.
@@ -102,6 +105,8 @@ impl Asks {
             idle: BTreeMap::new(),
             outside: Outside::Unseen,
             unclear: BTreeSet::new(),
+            ciphers: BTreeSet::new(),
+            clear_text: Outside::Unseen,
             doubted: since,
             inside: VecDeque::new(),
         }
@@ -131,13 +136,20 @@ impl Asks {
     /// Whether all requests on a connection are seen.
     pub fn sees(&mut self, time: Nanos, conn: ConnKey, sight: Sight) {
         self.outside = Outside::Seen;
-        match sight {
-            Sight::Clear if !self.unclear.remove(&conn) => return,
-            Sight::Clear => {}
-            Sight::Unclear if !self.unclear.insert(conn) => return,
-            Sight::Unclear => {}
+        if conn.layer == Layer::Tls {
+            self.clear_text = Outside::Seen;
         }
-        self.doubts(time);
+        let id = (conn.layer, conn.id);
+        let was_unclear = match sight {
+            Sight::Cipher => !self.ciphers.insert(id) && self.unclear.remove(&id),
+            Sight::Clear | Sight::Unclear => {
+                self.ciphers.remove(&id);
+                if sight == Sight::Unclear { !self.unclear.insert(id) } else { self.unclear.remove(&id) }
+            }
+        };
+        if was_unclear != (sight == Sight::Unclear) {
+            self.doubts(time);
+        }
     }
 
     /// Requests may have been overlooked.
@@ -259,7 +271,9 @@ impl Asks {
     }
 
     fn judged(&self, inference: Box<Inference>) -> Box<Inference> {
-        let doubtful = !self.unclear.is_empty() || inference.arrival.0 < self.doubted.0.saturating_add(SETTLING);
+        let unread = self.clear_text == Outside::Unseen && !self.ciphers.is_empty();
+        let doubtful =
+            unread || !self.unclear.is_empty() || inference.arrival.0 < self.doubted.0.saturating_add(SETTLING);
         if doubtful { unjudged(inference) } else { inference }
     }
 
@@ -298,6 +312,8 @@ impl Asks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     Clear,
+    /// As far as the TLS library's clear text is seen.
+    Cipher,
     Unclear,
 }
 

@@ -17,9 +17,16 @@ use crate::engine::Role;
 use crate::event::{ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
 use crate::issue::Issue;
 use crate::wire::Stretch;
+use crate::wire::http1::{self, sniff};
 
 /// Of each call that receives a request for an inference over HTTP/1. What of its body was not copied is passed over.
 const HEAD_BYTES: u32 = 4096;
+
+/// What is not seen of a connection that is given up with this event.
+fn given_up(event: &Event) -> Sight {
+    let EventKind::Data(segment) = &event.kind else { return Sight::Unclear };
+    if sniff(&segment.bytes) == Some(http1::Opening::Tls) { Sight::Cipher } else { Sight::Unclear }
+}
 
 /// A connection.
 pub(super) struct Connection {
@@ -191,14 +198,19 @@ impl Connection {
 
     /// Says what is asked for on it, and whether all of that is seen.
     fn ask(&mut self, event: &Event, fate: Fate, asks: &mut Asks, out: &mut Vec<Output>) {
-        let sight = match &mut self.state {
-            State::Http(http) => http.ask(event.thread, asks, out),
-            State::Opening(opening) => opening.sight(),
-            State::Http2(http) => http.sight(),
+        let sight = match (&mut self.state, fate) {
+            (_, Fate::Over) => Sight::Clear,
+            // Given up: noise that was there before, or what somebody says to the server and cannot be read.
+            (_, Fate::Unwatched) if event.midway => Sight::Clear,
+            (_, Fate::Unwatched) => given_up(event),
+            (State::Http(http), _) => http.ask(event.thread, asks, out),
+            (State::Opening(opening), _) => opening.sight(),
+            (State::Http2(http), _) => http.sight(),
+            // As when it was given up.
+            (State::Unwatched, _) => return,
             _ => Sight::Clear,
         };
-        let is_over = matches!(fate, Fate::Unwatched | Fate::Over);
-        asks.sees(event.time, self.key, if is_over { Sight::Clear } else { sight });
+        asks.sees(event.time, self.key, sight);
     }
 
     fn open(

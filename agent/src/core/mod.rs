@@ -11,7 +11,7 @@ use crate::issue::Issue;
 use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Origin, Record};
-use asks::Asks;
+use asks::{Asks, Sight};
 use connection::{Connection, Fate};
 use group::Group;
 pub use group::{Finished, Iterated, Standing};
@@ -396,6 +396,9 @@ impl Core {
         let Some(server) = self.servers.get(&event.conn.tgid) else { return };
         if !self.connections.contains_key(&event.conn) {
             if !matches!(event.kind, EventKind::Opened | EventKind::Data(_) | EventKind::Frame { .. }) {
+                if let (EventKind::Closed, Some(asks)) = (&event.kind, self.asks.get_mut(&event.conn.tgid)) {
+                    asks.sees(event.time, event.conn, Sight::Clear);
+                }
                 return;
             }
             forget_reused(&mut self.connections, event, out);

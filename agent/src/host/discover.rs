@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// start-up, a vLLM engine 20 to 60 s after its exec. A process that is gone is not looked at again.
 const LOOKS: [f64; 14] = [0.3, 2.0, 5.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 75.0, 90.0];
 /// Of these, the looks that also ask which libraries a process maps, where nothing else says what it is: a program that
-/// embeds a server. 20 us for a small process, a millisecond for a large one; docs/journal/2026-11-22-triton.md.
+/// embeds a server. 1 to 2 us for each mapping (a large one has 2000); docs/journal/2026-11-22-triton.md.
 const LIBRARY_LOOKS: [usize; 4] = [1, 3, 8, 13];
 /// At least so long between the scans that a new child or thread of a server asks for.
 const CHILD_SCAN: Duration = Duration::from_secs(2);

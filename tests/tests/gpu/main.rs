@@ -6,3 +6,4 @@ mod bench;
 mod faults;
 mod layouts;
 mod others;
+mod thread;

@@ -88,7 +88,8 @@ impl Queue {
             unnamed: Unnamed::default(),
             others: Others::Unknown { since: None },
             run: Run::default(),
-            lines: Lines::Unread,
+            // Until one does not come: the last messages about a job may leave before its line.
+            lines: Lines::Read,
             free: Nanos::default(),
             unknown: 0,
             empty: None,
@@ -234,7 +235,10 @@ impl Queue {
             end(over.job, over.since, out);
         }
         for mut job in self.working.take().into_iter().chain(std::mem::take(&mut self.waiting)) {
-            job.mark(Quality::Truncated);
+            // Of one that is silent only the line is missing.
+            if job.silent().is_none() {
+                job.mark(Quality::Truncated);
+            }
             end(job, time, out);
         }
         self.run = Run::default();

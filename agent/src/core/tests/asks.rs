@@ -308,6 +308,37 @@ fn from_inside() {
 }
 
 #[test]
+fn what_cannot_be_read_may_have_asked() {
+    for (bytes, expected) in [
+        (&b"\0\0\0\0zeros"[..], "echo ok: ?"),
+        // Of TLS the clear text is seen elsewhere, or is not.
+        (b"\x16\x03\x01\x02\0\x01", "echo ok: ?"),
+    ] {
+        let mut scene = Scene::new();
+        scene.read(5000, 20, 1, bytes);
+        scene.begin(8000, 0x100, 2, "echo", "");
+        scene.compute(8001, 0x100);
+        assert_eq!(scene.tick(9100), [expected]);
+        scene.event(9200, Layer::Socket, 20, 1, Hook::Close, EventKind::Closed);
+        scene.begin(19_000, 0x100, 2, "echo", "");
+        scene.compute(19_001, 0x100);
+        assert_eq!(scene.tick(20_100), ["echo ok: in_process"]);
+    }
+    let mut scene = Scene::new();
+    scene.read(5000, 20, 1, b"\x16\x03\x01\x02\0\x01");
+    scene.midway = true;
+    scene.event(5001, Layer::Tls, 0x7000, 1, Hook::SslRead, data(&[PREFACE, SETTINGS].concat()));
+    scene.begin(8000, 0x100, 2, "echo", "");
+    scene.compute(8001, 0x100);
+    assert_eq!(scene.tick(9100), ["echo ok: in_process"]);
+}
+
+fn data(bytes: &[u8]) -> EventKind {
+    let (direction, total) = (Direction::Read, bytes.len() as u64);
+    EventKind::Data(Segment { direction, position: 0, total, offset: 0, last: true, bytes: bytes.to_vec() })
+}
+
+#[test]
 fn joined_midway_a_message_tells_what_its_head_does_not() {
     let mut scene = Scene::new();
     scene.midway = true;

@@ -1,6 +1,6 @@
 //! What the calls of Triton's library mean: pointers become numbers, flags become words.
 //!
-//! What each hook brings stands at [`Calls::call`]. A request is an address between `InferenceRequestNew` and
+//! What each hook brings stands at [`inference::Calls::call`]. A request is an address between `InferenceRequestNew` and
 //! `InferenceRequestDelete`; its responses are found through the address of the response, else of the factory that made it.
 
 use super::objects::{Objects, Room};

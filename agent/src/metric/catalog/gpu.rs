@@ -388,9 +388,9 @@ pub const GPU_PROCESS_SM: Metric = Metric {
     kind: Kind::Gauge,
     unit: Unit::Percent,
     labels: &["uuid", "mig_device", "engine", "model", "service", "attribution"],
-    help: "Share of the device's multiprocessors that a server had. attribution=\"sampled\": as the driver sampled \
-           it for each process. \"exclusive\": the activity of a MIG instance on which only this server runs. \
-           Absent where several share what is not sampled",
+    help: "Share of the device's multiprocessors that a server had. attribution=\"sampled\": as the driver sampled it for each \
+           process. \"exclusive\": the activity of a MIG instance, or of a device without samples, on which only this \
+           server runs. Absent where several share what is not sampled",
 };
 
 /// llm_energy_joules_total

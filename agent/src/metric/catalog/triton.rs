@@ -72,7 +72,7 @@ pub const TRITON_FRONTEND_DURATION: Metric = Metric {
     labels: &["engine", "model", "service", "version", "protocol", "stage"],
     help: "What the front end adds. stage=\"receive\": from the first byte of the client's request until the request's creation in \
            the server; \"send\": from the last response until the last byte of the answer. Of requests that can only be one \
-           client's; of streams that carry many requests only the first",
+           client's; of streams that carry many requests only \"receive\"",
 };
 
 /// triton_api_errors_total

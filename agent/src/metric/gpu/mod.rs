@@ -22,7 +22,7 @@ use super::sink::Metrics;
 use crate::config;
 use crate::correlate::{self, Attribution, Joined, Owner, ServerProcess, Tenancy};
 use crate::host::gpu::Quantity;
-use crate::host::gpu::view::{Device, GpuView, Process};
+use crate::host::gpu::view::{Device, GpuView, InstanceId, Process};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,7 +80,7 @@ impl Gpus {
         self.sm.replace(shares.into_iter().map(|(share, percent)| (share, number(percent))).collect());
     }
 
-    /// What is monitored of an instance, and not sampled by process, is its only tenant's. Of a part nothing is known.
+    /// What is monitored of a device or an instance, and not sampled by process, is its only tenant's.
     fn alone(
         &self,
         device: &Device,
@@ -88,14 +88,10 @@ impl Gpus {
         labels: &dyn Fn(&Owner) -> Server,
         shares: &mut BTreeMap<Share, f64>,
     ) {
-        for instance in &device.instances {
-            let Some(active) = instance.readings.value(Quantity::SmActive) else { continue };
-            // Nor of an instance that is divided again.
-            if device.instances.iter().filter(|other| other.id.gpu == instance.id.gpu).count() > 1 {
-                continue;
-            }
-            let Tenancy::Exclusive(_) = joined.of_instance(device, instance.id) else { continue };
-            let there = device.processes.iter().flatten().filter(|process| process.instance == Some(instance.id));
+        for (instance, active) in monitored(device) {
+            let tenancy = instance.map_or_else(|| joined.of_device(device), |id| joined.of_instance(device, id));
+            let Tenancy::Exclusive(_) = tenancy else { continue };
+            let there = device.processes.iter().flatten().filter(|process| process.instance == instance);
             let owned = there.filter(|process| joined.owner(process.tgid).is_some());
             let tenants: BTreeSet<Tenant> = owned.map(|process| self.tenant(device, process, joined, labels)).collect();
             // Of several processes with series of their own, each has a part that nobody knows.
@@ -120,6 +116,23 @@ impl Gpus {
         let Server { engine, model, service, .. } = labels(owner);
         Tenant { engine, model, service, ..place }
     }
+}
+
+/// The activity of each instance that is not divided again, or of a whole device whose processes are not sampled.
+fn monitored(device: &Device) -> Vec<(Option<InstanceId>, f64)> {
+    let Device { instances, readings, processes, .. } = device;
+    if instances.is_empty() {
+        let sampled = processes.iter().flatten().any(|process| process.sm.is_ok());
+        return readings
+            .value(Quantity::SmActive)
+            .filter(|_| !sampled)
+            .map(|active| (None, active))
+            .into_iter()
+            .collect();
+    }
+    let parts = |gpu| instances.iter().filter(|other| other.id.gpu == gpu).count();
+    let whole = instances.iter().filter(|instance| parts(instance.id.gpu) == 1);
+    whole.filter_map(|instance| Some((Some(instance.id), instance.readings.value(Quantity::SmActive)?))).collect()
 }
 
 impl Metrics {

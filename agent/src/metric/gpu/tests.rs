@@ -134,6 +134,22 @@ fn processes_with_their_ids() {
 }
 
 #[test]
+fn a_device_that_samples_no_process_is_its_only_tenants() {
+    let shares = |processes: Vec<Process>| {
+        let metrics = metrics("");
+        let unsampled = |process| Process { sm: Err(Absence::Unsupported), ..process };
+        let mut device = Device { processes: Ok(processes.into_iter().map(unsampled).collect()), ..device("0") };
+        device.readings.set(Quantity::SmActive, Ok(0.5));
+        metrics.gpus(&view(1, vec![device]), &[server(10, "s")]);
+        exposition(&metrics).lines().filter(|line| line.starts_with("gpu_process_sm")).map(str::to_owned).collect()
+    };
+    let alone: Vec<String> = shares(vec![process(10, 1, 0.0)]);
+    assert!(alone.len() == 1 && alone[0].ends_with(r#"service="s",attribution="exclusive"} 50.0"#), "{alone:?}");
+    let beside: Vec<String> = shares(vec![process(10, 1, 0.0), process(99, 1, 0.0)]);
+    assert!(beside.is_empty(), "{beside:?}");
+}
+
+#[test]
 fn energy_and_conditions_of_servers() {
     let metrics = metrics("");
     let servers = [server(10, "s"), server(20, "t"), server(30, "s")];

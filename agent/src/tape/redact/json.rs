@@ -1,7 +1,7 @@
 //! Masks a JSON document byte for byte, in pieces of any size.
 //!
 //! Structure, `true`, `false` and `null` stay; text becomes `x`, digits become `1`, unknown keys become `?`, escapes stay
-//! escapes, an empty string stays empty. What stays readable stands in [`keys`]. Where the document is not JSON, neither
+//! escapes, an empty string stays empty. What stays readable stands in [`super::keys`]. Where the document is not JSON, neither
 //! is the masked one, from the same byte on. Behind missing bytes it looks for the same fragments as
 //! [`crate::wire::json`]; of the rest only quotes, and where a blank, comma or brace stood, can be told.
 

@@ -146,7 +146,9 @@ impl Redactor {
         }
         let new = || Connection { generation, speaks: Speaks::http1(event.midway, words) };
         let connection = self.connections.entry(key).or_insert_with(new);
-        if connection.speaks.is_silent() && segment.offset == 0 && speaks_http2(&segment.bytes) {
+        // Servers that tell of jobs speak WebSocket, which may look like it.
+        let may_be_http2 = words.jobs != Jobs::Told && connection.speaks.is_silent() && segment.offset == 0;
+        if may_be_http2 && speaks_http2(&segment.bytes) {
             connection.speaks = Speaks::Http2(Box::new(http2::Connection::new(event.midway)));
         }
         match (&mut connection.speaks, segment.direction) {

@@ -49,9 +49,9 @@ fn comfyui() {
         exact(&scene.judge(&format!("interruptions, {}", mode.name()), &Load::of("interrupt").mode(mode)));
     }
     invalid_graphs(&mut scene);
+    totals(&scene);
     upload::costs_no_copy(&scene);
     canary::nothing_of_a_prompt_is_kept(&scene);
-    totals(&scene);
     a_restart_in_the_middle(scene).nothing_lost();
 }
 

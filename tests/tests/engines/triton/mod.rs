@@ -26,9 +26,13 @@ struct Scene {
 
 impl Scene {
     fn start(name: &str, options: &Options) -> Scene {
+        Scene::start_with(name, options, "")
+    }
+
+    fn start_with(name: &str, options: &Options, configuration: &str) -> Scene {
         let folder = folder(name);
         let server = TritonServer::start(options, &folder).expect("the real Triton serves");
-        let mut agent = Agent::start(&folder, "").expect("the agent starts");
+        let mut agent = Agent::start(&folder, configuration).expect("the agent starts");
         agent.attached(server.pid()).expect("the probes of the server");
         // Libraries that come late are looked for once more.
         thread::sleep(Duration::from_secs(1));

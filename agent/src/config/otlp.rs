@@ -35,8 +35,9 @@ settings! {
         ratio: Option<f64> = None, must |share: &Option<f64>| share.iter().try_for_each(ratio);
         /// Also every request that failed, whatever the ratio.
         keep_errors: bool = true;
-        /// Also every request that took at least so long, in seconds, whatever the ratio; null: none for that reason.
-        keep_slower_than: Option<f64> = None;
+        /// Also every request that took at least so long, from 0 to 86400, whatever the ratio; null: none for that reason.
+        keep_slower_than_seconds: Option<f64> = None,
+            must |seconds: &Option<f64>| seconds.iter().try_for_each(within(0.0..=86_400.0));
         /// Requests that wait for a collector that is away, from 16 to 65536; beyond it the oldest are dropped and counted.
         queue: u32 = 2048, must within(16..=65_536);
     }

@@ -36,7 +36,7 @@ impl Sampling {
         Sampling {
             threshold: (share * ALL) as u64,
             keep_errors: settings.keep_errors,
-            slow_nanos: settings.keep_slower_than.map(|seconds| (seconds * 1e9) as u64),
+            slow_nanos: settings.keep_slower_than_seconds.map(|seconds| (seconds * 1e9) as u64),
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn errors_and_slow_ones_are_kept_whatever_the_ratio() {
-        let settings = Spans { ratio: Some(0.0), keep_slower_than: Some(1.5), ..Spans::default() };
+        let settings = Spans { ratio: Some(0.0), keep_slower_than_seconds: Some(1.5), ..Spans::default() };
         let sampling = Sampling::new(&settings);
         assert!(sampling.keeps(&Case { result: Err(()), ..case(Decision::Open) }));
         assert!(sampling.keeps(&Case { duration: 1_500_000_000, ..case(Decision::Open) }));

@@ -3,7 +3,7 @@
 //! The folder `inferscope-VERSION-ARCH-linux` is what the tarball holds and what both packages are made from. Everything
 //! in it has the time of the commit, so the same commit, built by the same compiler, gives the same files.
 
-use crate::setup::packaging;
+use crate::setup::deploy;
 use crate::workspace::{self, Profile};
 use crate::{build, setup, step};
 use anyhow::{Context, Result, ensure};
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Makes the release and says in which folder it lies.
 pub fn make(profile: Profile) -> Result<PathBuf> {
-    packaging::install_nfpm()?;
+    let nfpm = deploy::nfpm()?;
     let agent = build::agent(profile)?;
     let folder = agent.with_file_name("dist");
     // What another version left would get into the checksums.
@@ -56,7 +56,7 @@ pub fn make(profile: Profile) -> Result<PathBuf> {
     let time = commit_time()?;
     tar(&folder, &name, &time)?;
     for kind in PACKAGES {
-        package(kind, &stage, &folder, &time)?;
+        package(&nfpm, kind, &stage, &time)?;
     }
     sums(&folder)?;
     Ok(folder)
@@ -92,14 +92,15 @@ fn tar(folder: &Path, name: &str, time: &str) -> Result<()> {
     step::run(tar.arg(name).current_dir(folder))
 }
 
-fn package(kind: &str, stage: &Path, folder: &Path, time: &str) -> Result<()> {
+fn package(nfpm: &Path, kind: &str, stage: &Path, time: &str) -> Result<()> {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    let mut nfpm = Command::new(packaging::nfpm());
-    nfpm.args(["package", "--config", "deploy/packages/nfpm.yaml", "--packager", kind, "--target"]).arg(folder);
+    let mut nfpm = Command::new(nfpm);
+    nfpm.args(["package", "--config", "deploy/packages/nfpm.yaml", "--packager", kind, "--target"]);
+    nfpm.arg(stage.parent().unwrap_or(stage));
     nfpm.env("STAGE", stage).env("ARCH", arch).env("VERSION", env!("CARGO_PKG_VERSION"));
     nfpm.env("SOURCE_DATE_EPOCH", time);
     step::run_quietly(nfpm.current_dir(workspace::root()))

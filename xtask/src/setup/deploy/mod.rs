@@ -4,6 +4,7 @@
 //! under the cache, a folder for each family, and `bin` has links to all programs. A family is complete or absent: its
 //! pins are the last thing written.
 
+use crate::privilege::Privilege;
 use crate::{cache, step};
 use anyhow::{Context, Result};
 use std::fs;
@@ -11,11 +12,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+mod debian;
 mod images;
 mod kubernetes;
+mod packaging;
 
 /// All of them, in the order of their making.
-const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY];
+const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY, packaging::FAMILY, debian::FAMILY];
 
 /// Tools that are installed together.
 struct Family {
@@ -52,6 +55,15 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// nfpm, installed with its family where it is missing.
+pub fn nfpm() -> Result<PathBuf> {
+    let family = &packaging::FAMILY;
+    if !family.is_there() {
+        step::persistently(family.name, || family.install())?;
+    }
+    Ok(folder().join("bin/nfpm"))
+}
+
 impl Family {
     fn folder(&self) -> PathBuf {
         folder().join(self.name)
@@ -69,7 +81,8 @@ impl Family {
     fn install(&self) -> Result<()> {
         let folder = self.folder();
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            // Some of it may be root's.
+            step::run_quietly(Privilege::find()?.command("rm", &[]).arg("-rf").arg(&folder))?;
         }
         fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
         (self.make)(&folder)?;

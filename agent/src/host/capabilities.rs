@@ -1,16 +1,7 @@
-//! What the agent may do on this host: its capabilities, its pid namespace, and what the kernel offers.
+//! What this host offers the agent: its pid namespace, BTF, tracefs. What it may do there is [`super::privilege`]'s.
 
 use std::fs;
 
-/// Capabilities that the agent uses, with their bit (linux/capability.h) and what for.
-const USED: [(u32, &str, &str); 4] = [
-    (39, "CAP_BPF", "load BPF programs"),
-    (38, "CAP_PERFMON", "attach uprobes and tracepoints"),
-    (19, "CAP_SYS_PTRACE", "look at other users' processes in /proc"),
-    (2, "CAP_DAC_READ_SEARCH", "open their libraries"),
-];
-/// Stands for CAP_BPF and CAP_PERFMON, which it alone was before kernel 5.8.
-const SYS_ADMIN: u32 = 21;
 /// Inode of the initial pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
@@ -43,30 +34,6 @@ impl Finding {
     pub fn new(what: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Finding {
         Finding { what: what.into(), verdict, detail: detail.into() }
     }
-}
-
-/// Capabilities in effect.
-#[must_use]
-pub fn capabilities() -> Vec<Finding> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    of_status(&status)
-}
-
-/// From the text of /proc/self/status.
-fn of_status(status: &str) -> Vec<Finding> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
-    let effective = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
-    let has = |bit: u32| effective >> bit & 1 == 1;
-    let finding = |(bit, name, what): (u32, &str, &str)| {
-        if has(bit) {
-            return Finding::new(name, Verdict::Ok, what);
-        }
-        if has(SYS_ADMIN) && bit > SYS_ADMIN {
-            return Finding::new(name, Verdict::Ok, format!("{what} (by CAP_SYS_ADMIN)"));
-        }
-        Finding::new(name, Verdict::Missing, format!("needed to {what}: run as root, or grant it"))
-    };
-    USED.into_iter().map(finding).collect()
 }
 
 /// Whether process ids mean the same here as to the kernel and its drivers.
@@ -111,24 +78,4 @@ pub fn kernel() -> Vec<Finding> {
         ),
     ];
     rows.into_iter().map(|(what, (verdict, detail))| Finding::new(what, verdict, detail)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn missing(status: &str) -> Vec<String> {
-        of_status(status).into_iter().filter(|f| f.verdict != Verdict::Ok).map(|f| f.what).collect()
-    }
-
-    #[test]
-    fn capabilities_are_read_by_their_bits() {
-        assert_eq!(missing("CapEff:\t000001ffffffffff\n"), Vec::<String>::new());
-        assert_eq!(missing("CapEff:\t0000000000000000\n").len(), 4);
-        // CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and nothing else.
-        assert_eq!(missing("CapEff:\t000000c000080004\n"), Vec::<String>::new());
-        // CAP_SYS_ADMIN stands for the newer two, not for the others.
-        assert_eq!(missing("CapEff:\t0000000000200000\n"), ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"]);
-        assert_eq!(missing("").len(), 4);
-    }
 }

@@ -7,6 +7,7 @@ pub mod discover;
 pub mod gpu;
 pub mod maps;
 pub mod package;
+pub mod privilege;
 pub mod process;
 pub mod procfs;
 pub mod self_usage;

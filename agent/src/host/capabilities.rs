@@ -1,9 +1,13 @@
 //! What this host offers the agent: its pid namespace, BTF, tracefs. What it may do there is [`super::privilege`]'s.
 
+use super::privilege::{Capability, Held};
 use std::fs;
 
 /// Inode of the initial pid namespace (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 const HOST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Where it may be mounted.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
 
 /// One thing that the agent needs or likes, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -48,8 +52,6 @@ pub fn in_host_pid_namespace() -> bool {
 pub fn kernel() -> Vec<Finding> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let host = in_host_pid_namespace();
-    let tracefs = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
-    let mounted = tracefs.iter().find(|path| fs::exists(path).unwrap_or(false));
     let found = |there: bool, yes: &str, no: &str| {
         if there { (Verdict::Ok, yes.to_owned()) } else { (Verdict::Missing, no.to_owned()) }
     };
@@ -68,14 +70,17 @@ pub fn kernel() -> Vec<Finding> {
                 "absent (not needed)",
             ),
         ),
-        (
-            "tracefs",
-            found(
-                mounted.is_some(),
-                mounted.copied().unwrap_or_default(),
-                "not mounted: static binaries and musl cannot be traced; `mount -t tracefs nodev /sys/kernel/tracing`",
-            ),
-        ),
+        ("tracefs", tracefs()),
     ];
     rows.into_iter().map(|(what, (verdict, detail))| Finding::new(what, verdict, detail)).collect()
+}
+
+/// Who may not search it is told no, whether it is mounted or not.
+fn tracefs() -> (Verdict, String) {
+    if let Some(path) = TRACEFS.into_iter().find(|path| fs::exists(path).unwrap_or(false)) {
+        return (Verdict::Ok, path.to_owned());
+    }
+    let blame = Held::now().blame(&[Capability::DacReadSearch]);
+    let remedy = if blame.is_empty() { "; `mount -t tracefs nodev /sys/kernel/tracing`" } else { &blame };
+    (Verdict::Missing, format!("not to be seen: static binaries and musl cannot be traced{remedy}"))
 }

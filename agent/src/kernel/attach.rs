@@ -57,7 +57,8 @@ impl AttachError {
         let mut cause = error.source();
         while let Some(error) = cause {
             if error.downcast_ref().is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::PermissionDenied) {
-                return AttachError::Refused(text);
+                let blame = Held::now().blame(&[Capability::Perfmon, Capability::SysAdmin]);
+                return AttachError::Refused(format!("the kernel refuses a uprobe: {text}{blame}"));
             }
             cause = error.source();
         }

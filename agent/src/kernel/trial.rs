@@ -8,7 +8,6 @@ use super::plan::Probe;
 use crate::event::Tgid;
 use crate::host::maps;
 use crate::host::privilege::give_up::{Demand, without_sys_admin};
-use crate::host::privilege::{Capability, Held};
 use std::path::Path;
 
 /// The smallest of the programs.
@@ -35,10 +34,7 @@ pub fn trial(probes: &mut Probes) -> Trial {
     }
     match attach(probes, offset) {
         Ok(()) => Trial::Works(Demand::SysAdmin),
-        Err(AttachError::Refused(error)) => {
-            let blame = Held::now().blame(&[Capability::Bpf, Capability::Perfmon, Capability::SysAdmin]);
-            Trial::Refused(format!("the kernel refuses to attach a uprobe: {error}{blame}"))
-        }
+        Err(AttachError::Refused(sentence)) => Trial::Refused(sentence),
         Err(error) => Trial::Unknown(error.to_string()),
     }
 }

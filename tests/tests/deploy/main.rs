@@ -4,6 +4,8 @@
 
 mod host;
 mod lifecycle;
+mod package;
 mod script;
 mod site;
 mod tool;
+mod unit;

@@ -13,7 +13,12 @@ fn shipped(path: &str) -> PathBuf {
 fn shellcheck_finds_nothing() {
     let scripts = ["install.sh", "packages/after-install.sh", "packages/before-remove.sh", "packages/after-remove.sh"];
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deploy/host.sh");
-    let found = output(tool("shellcheck").args(["--shell=sh", "--enable=all", "--exclude=SC2249,SC2250,SC2310,SC2312"]).args(scripts.map(shipped)).arg(own));
+    let found = output(
+        tool("shellcheck")
+            .args(["--shell=sh", "--enable=all", "--exclude=SC2249,SC2250,SC2310,SC2312"])
+            .args(scripts.map(shipped))
+            .arg(own),
+    );
     assert_eq!(found, "");
 }
 

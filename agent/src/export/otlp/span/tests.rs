@@ -138,6 +138,22 @@ fn an_inference_waits_and_is_computed() {
 }
 
 #[test]
+fn a_caller_is_the_parent_or_only_linked_to() {
+    let (inference, caller) = (inference(), caller());
+    let head = inference.head();
+    let spans = |place: Place<'_>| inference.draft().spans(&head, &place, Offset(0));
+    let continued = spans(Place { trace: caller.trace, span: SPAN, parent: Some(&caller), link: None });
+    assert_eq!((&continued[0].parent_span_id[..], continued[0].flags), (&caller.parent[..], 0x301));
+    assert!(continued[0].links.is_empty());
+    // The server has told its own part of the caller's trace.
+    let linked = spans(Place { trace: TRACE, span: SPAN, parent: None, link: Some(&caller) });
+    assert_eq!((&linked[0].trace_id[..], linked[0].parent_span_id.len()), (&TRACE[..], 0));
+    let link = &linked[0].links[0];
+    assert_eq!((&link.trace_id[..], &link.span_id[..]), (&caller.trace[..], &caller.parent[..]));
+    assert!(linked[1..].iter().all(|part| part.links.is_empty() && part.trace_id == TRACE));
+}
+
+#[test]
 fn a_backend_with_a_clock_of_its_own_began_when_it_was_called() {
     let execution = inference().execution.map(|execution| Execution { begin: None, ..execution });
     let lines = tree(&Inference { execution, ..inference() });
@@ -206,4 +222,25 @@ fn of_a_job_of_many_nodes_the_longest_are_told() {
         stages.iter().filter(|stage| stage.name.starts_with("node")).all(|stage| stage.end.since(stage.start) >= 5)
     );
     assert_eq!(says(&many, "inferscope.nodes").as_deref(), Some("1000"));
+}
+
+#[test]
+fn names_are_the_conventions_or_ours() {
+    let known: Vec<&str> = include_str!("../testdata/conventions.txt").lines().collect();
+    let failed = inference().execution.and(Some(Cause::Unavailable));
+    let error = Some("OutOfMemoryError".to_owned());
+    let mut job = job::Record { status: job::Status::Error, error, quality: Quality::Gap, ..job() };
+    job.turns[2].ending = Ending::Broken;
+    let inference = Inference { status: Status::Error, fault: failed, quality: Quality::Gap, ..inference() };
+    let (head, other) = (job.head(), inference.head());
+    let place = Place { trace: TRACE, span: SPAN, parent: None, link: head.caller };
+    let spans =
+        [job.draft().spans(&head, &place, Offset(0)), inference.draft().spans(&other, &place, Offset(0))].concat();
+    for span in spans {
+        for KeyValue { key, .. } in span.attributes {
+            let is_known = known.contains(&format!("attribute {key}").as_str());
+            assert!(key.starts_with("inferscope.") || is_known, "{}: {key}", span.name);
+        }
+        assert!(span.events.iter().all(|event| event.name.starts_with("inferscope.")));
+    }
 }

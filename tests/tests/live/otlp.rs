@@ -21,7 +21,7 @@ fn end(collector: &Collector, others: &[String]) -> Duration {
     let server = Server::demo(20);
     let endpoints = others.iter().chain([&collector.endpoint()]).map(|endpoint| {
         // The collectors' tasks are on one thread: the willing one stands last.
-        format!("{{endpoint: \"{endpoint}\", protocol: http}}")
+        format!("{{endpoint: \"{endpoint}\", protocol: http/protobuf}}")
     });
     let destinations = endpoints.collect::<Vec<_>>().join(", ");
     let more = format!("otlp: {{interval_seconds: 3600, destinations: [{destinations}]}}\n");

@@ -56,6 +56,7 @@ fn make_exporter(folder: &Path) -> Result<()> {
 
 fn make_library(folder: &Path) -> Result<()> {
     let (scratch, library) = (folder.join("apt"), library());
+    let _ = fs::remove_dir_all(&scratch);
     let unpacked = PACKAGE.unpack(&scratch)?;
     let real = find_below(&unpacked, |name| name.starts_with("libnvidia-ml.so.") && name.len() > 20)?;
     fs::create_dir_all(library.parent().unwrap_or(folder))?;

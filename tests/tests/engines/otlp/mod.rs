@@ -65,13 +65,16 @@ fn configuration(strict: &Strict, rotel: &Rotel, store: &Store) -> String {
         format!("endpoint: \"http://{}\"", at("grpc")),
         format!("endpoint: \"https://{}\", {tls}", at("grpc-tls")),
         format!("endpoint: \"https://{}\", {mutual}, compression: gzip, temporality: delta", at("grpc-mtls-delta")),
-        format!("endpoint: \"http://{}\", protocol: http", at("http")),
-        format!("endpoint: \"https://{}\", protocol: http, {tls}, compression: gzip, temporality: delta", at("http-tls-delta")),
-        format!("endpoint: \"http://127.0.0.1:{}\", compression: gzip", rotel.grpc),
-        format!("endpoint: \"http://127.0.0.1:{}\", protocol: http", rotel.http),
-        format!("endpoint: \"{store}\", protocol: http, {tls}, spans: false, compression: gzip"),
+        format!("endpoint: \"http://{}\", protocol: http/protobuf", at("http")),
         format!(
-            "endpoint: \"{store}/v1/metrics?extra_label={DELTA}\", exact_path: true, protocol: http, {tls}, spans: false, \
+            "endpoint: \"https://{}\", protocol: http/protobuf, {tls}, compression: gzip, temporality: delta",
+            at("http-tls-delta")
+        ),
+        format!("endpoint: \"http://127.0.0.1:{}\", compression: gzip", rotel.grpc),
+        format!("endpoint: \"http://127.0.0.1:{}\", protocol: http/protobuf", rotel.http),
+        format!("endpoint: \"{store}\", protocol: http/protobuf, {tls}, spans: false, compression: gzip"),
+        format!(
+            "endpoint: \"{store}/v1/metrics?extra_label={DELTA}\", exact_path: true, protocol: http/protobuf, {tls}, spans: false, \
              temporality: delta"
         ),
     ];

@@ -7,6 +7,7 @@ mod faults;
 mod outage;
 mod receiver;
 mod schema;
+mod tapes;
 
 use super::*;
 use crate::config::Config;

@@ -55,6 +55,9 @@ impl Pipeline {
             Input::Tick(now) => {
                 self.now = *now;
                 self.metrics.tick(*now);
+                if let Some(spans) = &self.spans {
+                    spans.tick(*now);
+                }
             }
         }
         self.core.step(input, &mut self.output);
@@ -65,6 +68,9 @@ impl Pipeline {
     pub fn finish(&mut self) {
         self.core.finish(self.now, &mut self.output);
         self.drain(&mut |_, _, _| {});
+        if let Some(spans) = &self.spans {
+            spans.finish();
+        }
         self.flush();
     }
 

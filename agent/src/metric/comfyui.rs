@@ -157,7 +157,7 @@ impl Jobs {
         observe(&self.queue, &job, record.queue());
         observe(&self.first_step, &job, record.to_first_step());
         observe(&self.duration, &job, record.duration().filter(|_| record.status == Status::Success));
-        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(*load)));
+        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(load.nanos())));
         self.work(&mut names, &job.server, record, issue);
     }
 
@@ -166,7 +166,7 @@ impl Jobs {
         if !record.complete() {
             return;
         }
-        for node in &record.nodes {
+        for node in record.nodes() {
             let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
             let class_type = admit(&mut names.classes, server, &node.class, issue);
             observe(&self.nodes, &OfClass { host, class_type }, Some(node.nanos));

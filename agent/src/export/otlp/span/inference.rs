@@ -72,10 +72,9 @@ fn attributes(inference: &Inference, error: Option<&str>) -> Vec<KeyValue> {
     all
 }
 
-/// What was seen of its way. The backend says how long it computed, and perhaps when it began: stages without a beginning are
-/// left out.
+/// What was seen of its way. The backend says how long it computed, and when it began where its clock is ours; else it began
+/// when it was called.
 fn stages(inference: &Inference) -> Vec<Stage> {
-    let after = |start: Nanos, nanos: u64| Nanos(start.0.saturating_add(nanos));
     let mut stages = Vec::new();
     if let Some(nanos) = inference.receiving() {
         stages.push(Stage::new("receive", Nanos(inference.arrival.0.saturating_sub(nanos)), inference.arrival));
@@ -83,16 +82,31 @@ fn stages(inference: &Inference) -> Vec<Stage> {
     if let (Some(nanos), Some(submitted)) = (inference.queue(), inference.submitted) {
         stages.push(Stage::new("queue", submitted, after(submitted, nanos)));
     }
-    if let Some(Execution { begin: Some(begin), input, infer, output, .. }) = inference.stages() {
-        let mut start = begin;
-        for (name, nanos) in [("compute input", input), ("compute infer", infer), ("compute output", output)] {
-            let end = after(start, nanos);
-            stages.push(Stage::new(name, start, end));
-            start = end;
-        }
-    }
+    stages.extend(compute(inference));
     if let (Some(nanos), Some(last)) = (inference.sending(), inference.last_response) {
         stages.push(Stage::new("send", last, after(last, nanos)));
     }
     stages
+}
+
+fn compute(inference: &Inference) -> Option<Stage> {
+    let Execution { begin, input, infer, output, .. } = inference.stages()?;
+    let begin = begin.or(inference.executed)?;
+    let mut end = begin;
+    let part = |(name, nanos)| {
+        let start = end;
+        end = after(start, nanos);
+        Stage::new(name, start, end)
+    };
+    let parts = [("compute input", input), ("compute infer", infer), ("compute output", output)].map(part);
+    let instance = inference.instance.map(|instance| number("inferscope.instance", u64::from(instance)));
+    Some(Stage {
+        attributes: instance.into_iter().collect(),
+        stages: parts.to_vec(),
+        ..Stage::new("compute", begin, end)
+    })
+}
+
+fn after(start: Nanos, nanos: u64) -> Nanos {
+    Nanos(start.0.saturating_add(nanos))
 }

@@ -43,7 +43,7 @@ use std::time::Duration;
 use std::{io, thread};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Seconds between two exports of metrics, where nothing says otherwise: the standard's.
 const INTERVAL: u32 = 60;
@@ -202,6 +202,7 @@ impl Plan {
             book: Book::new(self.began),
             metrics: Arc::clone(&self.metrics),
             resources: Arc::clone(&self.resources),
+            not_before: Instant::now(),
         }
     }
 

@@ -192,6 +192,16 @@ fn a_job_waits_and_its_nodes_are_worked_on() {
 }
 
 #[test]
+fn nodes_are_within_the_work_that_they_are_part_of() {
+    let mut job = job();
+    job.turns[0].stretch.from = Nanos(195);
+    job.turns[2].stretch.to = Nanos(1_003);
+    let lines = tree(&job);
+    assert_eq!(lines[3], "    node CheckpointLoader 200-300", "the message that says so was taken for late");
+    assert_eq!(lines[6], "    node 900-1000");
+}
+
+#[test]
 fn a_job_says_in_which_node_it_failed() {
     let mut failed = job::Record { status: job::Status::Error, error: Some("OutOfMemoryError".into()), ..job() };
     failed.turns.truncate(2);
@@ -222,25 +232,4 @@ fn of_a_job_of_many_nodes_the_longest_are_told() {
         stages.iter().filter(|stage| stage.name.starts_with("node")).all(|stage| stage.end.since(stage.start) >= 5)
     );
     assert_eq!(says(&many, "inferscope.nodes").as_deref(), Some("1000"));
-}
-
-#[test]
-fn names_are_the_conventions_or_ours() {
-    let known: Vec<&str> = include_str!("../testdata/conventions.txt").lines().collect();
-    let failed = inference().execution.and(Some(Cause::Unavailable));
-    let error = Some("OutOfMemoryError".to_owned());
-    let mut job = job::Record { status: job::Status::Error, error, quality: Quality::Gap, ..job() };
-    job.turns[2].ending = Ending::Broken;
-    let inference = Inference { status: Status::Error, fault: failed, quality: Quality::Gap, ..inference() };
-    let (head, other) = (job.head(), inference.head());
-    let place = Place { trace: TRACE, span: SPAN, parent: None, link: head.caller };
-    let spans =
-        [job.draft().spans(&head, &place, Offset(0)), inference.draft().spans(&other, &place, Offset(0))].concat();
-    for span in spans {
-        for KeyValue { key, .. } in span.attributes {
-            let is_known = known.contains(&format!("attribute {key}").as_str());
-            assert!(key.starts_with("inferscope.") || is_known, "{}: {key}", span.name);
-        }
-        assert!(span.events.iter().all(|event| event.name.starts_with("inferscope.")));
-    }
 }

@@ -8,6 +8,7 @@ mod gpus;
 mod outage;
 mod receiver;
 mod schema;
+mod tapes;
 
 use super::*;
 use crate::config::Config;

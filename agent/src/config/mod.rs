@@ -8,6 +8,8 @@ mod choice;
 mod document;
 mod gpu;
 pub mod problem;
+#[cfg(test)]
+mod reference;
 mod rule;
 mod setting;
 mod suggest;

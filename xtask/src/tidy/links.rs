@@ -36,10 +36,13 @@ fn leads(from: &Path, link: &str, tree: &Tree) -> bool {
     tree.has(&target) && (anchor.is_empty() || tree.has_anchor(&target, anchor))
 }
 
-/// Paths of documents: `docs/….md`.
+/// Paths of documents: `docs/….md`, but of no other repository's.
 fn citations(line: &str) -> impl Iterator<Item = &str> {
     line.match_indices(DOCUMENTS).filter_map(|(at, _)| {
-        let path = line.get(at..)?;
+        let (before, path) = line.split_at_checked(at)?;
+        if before.ends_with('/') && !before.ends_with("../") {
+            return None;
+        }
         let end = path.find(|c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c))).unwrap_or(path.len());
         path.get(..end).map(|path| path.trim_end_matches('.')).filter(|path| path.ends_with(".md"))
     })
@@ -68,6 +71,7 @@ mod tests {
             ("README.md", "```\n[a](gone.md)\n```", 0),
             ("README.md", "`agent/src/core`, `core/mod.rs`, `host/clock`, `agent/src/engine/NAME.rs`, `text/plain`", 0),
             ("README.md", "`agent/src/gone.rs`, `core/gone`, `text/gone`", 2),
+            ("D/a.md", "<https://example.org/main/D/gone.md>, ../D/gone.md", 1),
             ("D/a.md", "[back](../README.md), [out](../../README.md)", 1),
             ("D/a.md", "[back](README.md)", 1),
             ("src/lib.rs", "//! As measured: D/a.md. [x](y)", 0),

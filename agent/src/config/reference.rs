@@ -9,7 +9,7 @@
 use super::problem::Step;
 use super::setting::Setting;
 use super::yaml::{Entry, Yaml};
-use super::{Config, Path, Problems};
+use super::{Config, Destination, Path, Problems};
 use serde_yaml::{Mapping, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -36,6 +36,8 @@ const RELOAD: &str = "
 SIGHUP makes the agent read its file again. Only `log` takes effect at once; the log says so where a restart is needed for
 the rest, and a file with mistakes changes nothing. A restart does not touch the servers: requests that are under way are
 counted, and have no latencies.
+
+Of the environment, the OTEL_* variables fill in what `otlp` leaves open ([how](otlp.md#variables-of-the-environment)).
 ";
 
 /// A file with mistakes, and what is said about it is shown as it is said.
@@ -44,10 +46,17 @@ const MISTAKEN: &str = "lisen: 0.0.0.0:9464\ncapture:\n  ring_bytes: 10000000\n 
 /// Complete files, each under config/examples.
 const EXAMPLES: &[(&str, &str)] = &[
     ("A fleet of hosts, scraped from elsewhere", "all-interfaces"),
+    ("Metrics and spans to a collector", "collector"),
     ("Names for servers and workflows", "named-servers"),
     ("A busy host", "busy-host"),
     ("In place of a DCGM exporter", "replace-dcgm-exporter"),
 ];
+
+/// What the default configuration has no example of: the items of a list.
+fn items() -> [(Path, &'static str, Yaml); 1] {
+    let destination = Path::default().key("otlp").key("destinations").index(0);
+    [(destination, "Each collector of the list.", Destination::default().write())]
+}
 
 /// A setting that the document has a row for.
 struct Row {
@@ -107,7 +116,11 @@ fn document() -> String {
         let _ = write!(out, "\n{title} ([`{path}`](../{path})):\n\n```yaml\n{text}```\n");
     }
     for Section { path, comment, rows } in sections() {
-        let title = if path.0.is_empty() { "Settings".to_owned() } else { format!("`{path}`") };
+        let title = if path.0.is_empty() {
+            "Settings".to_owned()
+        } else {
+            format!("`{}`", path.to_string().replace("[0]", "[]"))
+        };
         let _ = write!(out, "\n## {title}\n\n");
         if !comment.is_empty() {
             let _ = write!(out, "{comment}\n\n");
@@ -118,7 +131,8 @@ fn document() -> String {
                 Some(unit) => format!("{} ({unit})", accepted(&row.path)),
                 None => accepted(&row.path),
             };
-            let cells = [format!("`{}`", row.path), takes, format!("`{}`", row.default), row.comment];
+            let path = row.path.to_string().replace("[0]", "[]");
+            let cells = [format!("`{path}`"), takes, format!("`{}`", row.default), row.comment];
             let _ = writeln!(out, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
         }
     }
@@ -129,6 +143,12 @@ fn document() -> String {
 fn sections() -> Vec<Section> {
     let mut sections = Vec::new();
     collect(Path::default(), String::new(), &Config::default().write(), &mut sections);
+    for (path, comment, item) in items() {
+        let list = sections.iter().rposition(|section| path.0.starts_with(&section.path.0)).unwrap();
+        let mut inside = Vec::new();
+        collect(path, comment.to_owned(), &item, &mut inside);
+        sections.splice(list + 1..list + 1, inside);
+    }
     sections
 }
 
@@ -187,8 +207,10 @@ fn expectations(path: &Path, value: Value) -> Vec<String> {
     let mut problems = Problems::default();
     let mut document = value;
     for step in path.0.iter().rev() {
-        let Step::Key(key) = step else { panic!("{path} goes through a list") };
-        document = Value::Mapping(Mapping::from_iter([(Value::from(key.clone()), document)]));
+        document = match step {
+            Step::Key(key) => Value::Mapping(Mapping::from_iter([(Value::from(key.clone()), document)])),
+            Step::Index(_) => Value::Sequence(vec![document]),
+        };
     }
     let _ = Config::read(&document, &Path::default(), &mut problems);
     let expected = problems.0.into_iter().filter_map(|problem| {

@@ -40,6 +40,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the unit, replay and live tests
     Test(test::Arguments),
+    /// Check file sizes, and that links and paths in documents lead somewhere (the first step of ci)
+    Tidy,
     /// Run everything that CI runs
     Ci,
     /// Run the benchmarks
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Tidy => tidy::check(),
         Command::Ci => ci::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

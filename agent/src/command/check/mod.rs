@@ -5,6 +5,8 @@ mod gpu;
 mod print;
 mod seen;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use self::seen::Seen;
 use super::unusable;

@@ -13,6 +13,7 @@ mod cache;
 mod ci;
 mod demo;
 mod get;
+mod image;
 mod interrupt;
 mod privilege;
 mod process_group;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Arguments),
     /// Run everything that CI runs
     Ci,
+    /// Make the container image, with its software bill of materials
+    Image(image::Arguments),
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };

@@ -11,6 +11,7 @@ mod bpf_toolchain;
 mod build;
 mod cache;
 mod ci;
+mod dashboards;
 mod demo;
 mod get;
 mod interrupt;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Arguments),
     /// Run everything that CI runs
     Ci,
+    /// Write Grafana's dashboards and their documentation from their descriptions
+    Dashboards,
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci => ci::run(),
+        Command::Dashboards => dashboards::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -11,6 +11,7 @@ mod bpf_toolchain;
 mod build;
 mod cache;
 mod ci;
+mod dashboards;
 mod demo;
 mod get;
 mod image;
@@ -45,6 +46,8 @@ enum Command {
     Ci,
     /// Make the container image, with its software bill of materials
     Image(image::Arguments),
+    /// Write Grafana's dashboards and their documentation from their descriptions
+    Dashboards,
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
+        Command::Dashboards => dashboards::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

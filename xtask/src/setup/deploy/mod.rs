@@ -11,11 +11,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+mod grafana;
 mod images;
 mod kubernetes;
+mod prometheus;
 
 /// All of them, in the order of their making.
-const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY];
+const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY, prometheus::FAMILY, grafana::FAMILY];
 
 /// Tools that are installed together.
 struct Family {

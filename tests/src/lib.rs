@@ -41,3 +41,9 @@ pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
 pub fn nvml_folder() -> std::path::PathBuf {
     cache::root().join("nvml")
 }
+
+/// Where `cargo xtask setup --deploy` puts what deploy/ is tested with.
+#[must_use]
+pub fn deploy_folder() -> std::path::PathBuf {
+    cache::root().join("deploy")
+}

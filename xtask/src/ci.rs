@@ -34,6 +34,7 @@ fn steps(summary: &mut Summary) -> Result<()> {
         done(&mut doc)
     })?;
     test::ordinary(summary, &[])?;
+    test::deployment(summary)?;
     test::comparators(summary)?;
     test::real_engines(summary)
 }

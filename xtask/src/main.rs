@@ -11,8 +11,10 @@ mod bpf_toolchain;
 mod build;
 mod cache;
 mod ci;
+mod dashboards;
 mod demo;
 mod get;
+mod image;
 mod interrupt;
 mod privilege;
 mod process_group;
@@ -44,6 +46,10 @@ enum Command {
     Tidy,
     /// Run everything that CI runs
     Ci,
+    /// Make the container image, with its software bill of materials
+    Image(image::Arguments),
+    /// Write Grafana's dashboards and their documentation from their descriptions
+    Dashboards,
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -55,7 +61,9 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::check(),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
+        Command::Dashboards => dashboards::run(),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

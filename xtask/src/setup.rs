@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 mod apt;
+pub mod deploy;
 pub mod engines;
 mod foreign;
 pub mod nvml;
@@ -26,6 +27,9 @@ pub struct Arguments {
     /// Also install what the GPU tests are held against: NVIDIA's library without a driver, and nvitop-exporter
     #[arg(long)]
     gpu: bool,
+    /// Also install what the tests of deploy/ are done with: helm, kubectl, buildah and their like
+    #[arg(long)]
+    deploy: bool,
 }
 
 /// Runs the command.
@@ -36,6 +40,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.gpu {
         nvml::install()?;
+    }
+    if arguments.deploy {
+        deploy::install()?;
     }
     println!("Ready: `cargo xtask test` runs the tests, `cargo xtask demo` shows the agent at work.");
     Ok(())

@@ -4,10 +4,10 @@
 //! so that a plain `cargo test` passes without root and without engines; this command runs exactly the ignored ones.
 
 use crate::privilege::Privilege;
-use crate::setup::{self, engines, nvml};
+use crate::setup::{self, deploy, engines, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
-use crate::{bpf_toolchain, build, cache};
+use crate::{bpf_toolchain, build, cache, image};
 use anyhow::Result;
 use std::env;
 use std::path::Path;
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Also hold the figures of GPUs against NVIDIA's real library and nvitop-exporter, installing them where missing
     #[arg(long)]
     gpu: bool,
+    /// Also test what deploy/ ships, installing first the tools that are missing
+    #[arg(long)]
+    deploy: bool,
     /// Arguments for the unit and replay tests' runner, after `--`
     #[arg(last = true)]
     runner: Vec<String>,
@@ -44,6 +47,9 @@ fn steps(summary: &mut Summary, arguments: &Arguments) -> Result<()> {
     ordinary(summary, &arguments.runner)?;
     if arguments.gpu {
         comparators(summary)?;
+    }
+    if arguments.deploy {
+        deployment(summary)?;
     }
     if arguments.engines {
         real_engines(summary)?;
@@ -79,6 +85,15 @@ pub fn real_engines(summary: &mut Summary) -> Result<()> {
         summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
     }
     summary.step("tests against the real servers", || as_root("engines"))
+}
+
+/// The tests of what deploy/ ships.
+pub fn deployment(summary: &mut Summary) -> Result<()> {
+    if !deploy::complete() {
+        summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
+    }
+    summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
+    summary.step("tests of what deploy/ ships", || as_root("deploy"))
 }
 
 /// The GPU tests that others' programs take part in. No root, no GPU.

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod agreement;
 pub mod clock;
 pub mod comfyui;
+pub mod dashboard;
 pub mod exchange;
 pub mod flood;
 pub mod load;

@@ -2,4 +2,8 @@
 //!
 //! `cargo xtask test --deploy` installs those and runs these tests as root, one after the other.
 
+mod dashboards;
+mod known;
+mod promql;
+mod rules;
 mod tool;

@@ -14,6 +14,7 @@ mod ci;
 mod dashboards;
 mod demo;
 mod get;
+mod image;
 mod interrupt;
 mod privilege;
 mod process_group;
@@ -43,6 +44,8 @@ enum Command {
     Test(test::Arguments),
     /// Run everything that CI runs
     Ci,
+    /// Make the container image, with its software bill of materials
+    Image(image::Arguments),
     /// Write Grafana's dashboards and their documentation from their descriptions
     Dashboards,
     /// Run the benchmarks
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
         Command::Dashboards => dashboards::run(),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -7,7 +7,7 @@ use crate::privilege::Privilege;
 use crate::setup::{self, deploy, engines, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
-use crate::{bpf_toolchain, build, cache};
+use crate::{bpf_toolchain, build, cache, image};
 use anyhow::Result;
 use std::env;
 use std::path::Path;
@@ -92,6 +92,7 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
     if !deploy::complete() {
         summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
     }
+    summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
     summary.step("tests of what deploy/ ships", || as_root("deploy"))
 }
 

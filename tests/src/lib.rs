@@ -14,6 +14,7 @@ pub mod load;
 pub mod mixed;
 pub mod offline;
 pub mod openai_server;
+pub mod prometheus;
 pub mod recorder;
 pub mod replay;
 pub mod triton;

@@ -13,4 +13,8 @@ mod pod;
 #[path = "../live/server.rs"]
 #[allow(dead_code, reason = "the live tests use the rest")]
 mod server;
+mod dashboards;
+mod known;
+mod promql;
+mod rules;
 mod tool;

@@ -44,6 +44,18 @@ Examples:
   inferscope run --log info,bpf=debug
   inferscope run --records /var/log/inferscope/requests.jsonl";
 
+const HEALTH_HELP: &str = "\
+For installers, and for containers that hold no HTTP client.
+
+Examples:
+  inferscope health --wait 60       once the agent works, but for a minute at most
+  HEALTHCHECK CMD [\"/inferscope\", \"health\"]
+
+Exit codes:
+  0  it works; prints where its metrics are
+  1  it does not, or nobody answers; says which
+  2  the arguments or the configuration are wrong; nothing was asked";
+
 const RECORD_HELP: &str = "\
 A tape holds what the kernel side reported: times, sizes, and the bytes that decoders need. By default it is redacted:
 prompts and answers are blanked before anything is written, so that a tape can be attached to a bug report. With
@@ -85,6 +97,9 @@ pub enum Command {
     /// Say what can be seen on this host, what cannot, and why. Changes nothing.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
+    /// Ask the running agent whether it does its work.
+    #[command(after_help = HEALTH_HELP)]
+    Health(Health),
     /// Write what the kernel side reports to a file, a tape: for bug reports, prompts blanked.
     #[command(after_help = RECORD_HELP)]
     Record(Record),
@@ -139,6 +154,20 @@ pub struct Check {
     /// Load every program and print the instructions that the verifier counted.
     #[arg(long, hide = true)]
     pub programs: bool,
+}
+
+/// Arguments of `health`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Health {
+    /// The configuration that the agent runs with, as for `run`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where it listens, instead of the configured address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Ask again until it works, for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
 }
 
 /// Arguments of `record`.

@@ -13,6 +13,7 @@ mod cache;
 mod ci;
 mod dashboards;
 mod demo;
+mod dist;
 mod get;
 mod image;
 mod interrupt;
@@ -50,6 +51,8 @@ enum Command {
     Image(image::Arguments),
     /// Write Grafana's dashboards and their documentation from their descriptions
     Dashboards,
+    /// Make a release: tarball, deb, rpm, checksums
+    Dist(dist::Arguments),
     /// Run the benchmarks
     Bench(bench::Arguments),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
         Command::Dashboards => dashboards::run(),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {

@@ -14,6 +14,8 @@ mod gpu;
 mod life;
 mod otlp;
 mod privacy;
+mod privilege;
 mod requests;
 mod server;
+mod service;
 mod transport;

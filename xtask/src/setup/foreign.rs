@@ -1,5 +1,6 @@
 //! Debian packages of which the system need not know: fetched with an apt of their own and unpacked, never installed.
 
+use super::apt;
 use crate::step;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -43,18 +44,7 @@ impl Package {
 
     /// From where the machine's own packages come.
     fn sources(self) -> Result<String> {
-        let mut targets = Command::new("apt-get");
-        let format = "$(REPO_URI)|$(CODENAME)|$(LABEL)|$(COMPONENT)";
-        targets.args(["indextargets", "--format", format, "Identifier: Packages"]);
-        let output = targets.output().context("apt-get: this needs a Debian")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let of_debian = text.lines().find_map(|line| {
-            let mut fields = line.split('|');
-            let (uri, release, label, component) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-            let plain = label == "Debian" && component == "main" && !release.contains('-');
-            plain.then(|| (uri.to_owned(), release.to_owned()))
-        });
-        let Some((uri, own)) = of_debian else { bail!("apt knows no repository of Debian's") };
+        let (uri, own) = apt::origin()?;
         let suite = match self.suite {
             Suite::Own => &own,
             Suite::Named(name) => name,

@@ -5,6 +5,8 @@ pub mod capabilities;
 pub mod clock;
 pub mod discover;
 pub mod gpu;
+pub mod identity;
+pub mod machine;
 pub mod maps;
 pub mod package;
 pub mod privilege;

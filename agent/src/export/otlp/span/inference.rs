@@ -61,8 +61,9 @@ fn attributes(inference: &Inference, error: Option<&str>) -> Vec<KeyValue> {
     let filled = |key: &'static str, value: &str| (!value.is_empty()).then(|| text(key, value));
     all.extend(filled("gen_ai.request.model", &inference.model));
     all.extend(filled("gen_ai.response.id", &inference.id));
-    let counts = [("inferscope.version", inference.version), ("inferscope.batch", inference.batch)];
-    all.extend(counts.into_iter().filter_map(|(key, value)| Some(number(key, value?))));
+    // A name, as the metrics' label is.
+    all.extend(inference.version.map(|version| text("inferscope.version", version.to_string())));
+    all.extend(inference.batch.map(|batch| number("inferscope.batch", batch)));
     all.extend(inference.asked.as_ref().map(|asked| text("inferscope.protocol", asked.protocol.name())));
     all.extend(inference.first_output().map(|nanos| fraction("gen_ai.response.time_to_first_chunk", seconds(nanos))));
     all.extend(error.map(|error| text("error.type", error)));
@@ -99,7 +100,7 @@ fn compute(inference: &Inference) -> Option<Stage> {
         Stage::new(name, start, end)
     };
     let parts = [("compute input", input), ("compute infer", infer), ("compute output", output)].map(part);
-    let instance = inference.instance.map(|instance| number("inferscope.instance", u64::from(instance)));
+    let instance = inference.instance.map(|instance| text("inferscope.instance", instance.to_string()));
     Some(Stage {
         attributes: instance.into_iter().collect(),
         stages: parts.to_vec(),

@@ -17,10 +17,24 @@ use std::fs;
 
 /// Attributes of spans that no convention and no label of the catalog has.
 const OWN: &[(&str, &str)] = &[
+    ("inferscope.batch", "int"),
+    ("inferscope.class_type", "string"),
+    ("inferscope.gpu.conditions", "string[]"),
+    ("inferscope.gpu.energy", "double"),
+    ("inferscope.gpu.ids", "string[]"),
+    ("inferscope.gpu.xids", "int[]"),
+    ("inferscope.images", "int"),
+    ("inferscope.node", "string"),
+    ("inferscope.nodes", "int"),
+    ("inferscope.nodes_cached", "int"),
     ("inferscope.preemptions", "int"),
+    ("inferscope.protocol", "string"),
     ("inferscope.quality", "string"),
+    ("inferscope.responses", "int"),
     ("inferscope.sequence", "int"),
     ("inferscope.status", "string"),
+    ("inferscope.steps", "int"),
+    ("inferscope.workflow", "string"),
 ];
 
 /// What may be sent.
@@ -136,6 +150,7 @@ fn type_of(attribute: &KeyValue) -> &'static str {
         Some(Value::IntValue(_)) => "int",
         Some(Value::DoubleValue(_)) => "double",
         Some(Value::BoolValue(_)) => "boolean",
+        Some(Value::ArrayValue(list)) if list.values.iter().all(|one| matches!(one.value, Some(Value::IntValue(_)))) => "int[]",
         Some(Value::ArrayValue(_)) => "string[]",
         _ => "nothing",
     }

@@ -51,7 +51,7 @@ fn ten_minutes_without_a_collector_cost_no_memory_and_end_within_an_interval() {
 
     let receiver = Receiver::at(away, Security::Plain);
     let back = Instant::now();
-    let spans = |came: &[super::receiver::Came]| {
+    let spans = |came: &[receiver::Came]| {
         let requests = came.iter().filter_map(|came| came.spans.as_ref()).flat_map(|spans| &spans.resource_spans);
         requests.flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len() as u64).sum::<u64>()
     };

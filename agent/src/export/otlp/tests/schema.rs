@@ -150,7 +150,11 @@ fn type_of(attribute: &KeyValue) -> &'static str {
         Some(Value::IntValue(_)) => "int",
         Some(Value::DoubleValue(_)) => "double",
         Some(Value::BoolValue(_)) => "boolean",
-        Some(Value::ArrayValue(list)) if list.values.iter().all(|one| matches!(one.value, Some(Value::IntValue(_)))) => "int[]",
+        Some(Value::ArrayValue(list))
+            if list.values.iter().all(|one| matches!(one.value, Some(Value::IntValue(_)))) =>
+        {
+            "int[]"
+        }
         Some(Value::ArrayValue(_)) => "string[]",
         _ => "nothing",
     }

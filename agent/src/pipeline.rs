@@ -122,9 +122,8 @@ impl Pipeline {
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
-                    // Jobs' times have no exemplars.
-                    let _ = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
-                    self.metrics.job(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.job_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Replied(reply) => self.metrics.replied(&reply),

@@ -39,8 +39,8 @@ impl Ledger {
     #[must_use]
     pub fn during(&self, owner: &Owner, from: Nanos, to: Nanos) -> Option<f64> {
         let entries = self.servers.get(owner)?;
-        let first = entries.iter().rposition(|entry| entry.at <= from)?;
-        let last = entries.iter().position(|entry| entry.at >= to)?;
+        let first = entries.partition_point(|entry| entry.at <= from).checked_sub(1)?;
+        let last = entries.partition_point(|entry| entry.at < to);
         let (begin, end) = (entries.get(first)?, entries.get(last)?);
         let (asked, known) = (to.since(from), end.at.since(begin.at));
         if asked == 0 || known > asked.saturating_add(asked / 2) {

@@ -16,6 +16,13 @@ use tonic::{Code, Status};
 const ANSWER_BYTES: usize = 64 * 1024;
 /// How tonic says that an answer is longer.
 const TOO_LONG: &str = "Error, decoded message length too large";
+/// How tonic and prost say that an answer of a collector that said yes is none of the protocol.
+const NONSENSE: [&str; 4] = [
+    "protocol error: received message with",
+    "Missing response message",
+    "Unexpected EOF decoding stream",
+    "failed to decode Protobuf message",
+];
 
 /// A collector.
 pub struct Client {
@@ -72,6 +79,9 @@ fn refused(status: &Status) -> Refused {
         }
         // tonic's own word of an answer beyond the limit; a collector that says this code is to be asked again.
         (None, Code::OutOfRange) if status.message().starts_with(TOO_LONG) => Refused::unreadable(),
+        (None, Code::Internal) if NONSENSE.iter().any(|words| status.message().starts_with(words)) => {
+            Refused::unreadable()
+        }
         (_, code) => Refused::grpc(code, status.message(), status.details()),
     }
 }

@@ -48,22 +48,26 @@ const OPERATION: &str = "generate_content";
 /// Turns of nodes that have spans: the longest.
 const TURNS: usize = 256;
 
-/// Turns of nodes, and loads of models, in the order in which they began.
+/// Turns of nodes, and loads of models, in the order in which they began. What tells of them and what tells of the whole work may
+/// differ by how late messages leave: parts are never outside of the whole.
 fn work(record: &Record, error: Option<&str>) -> Vec<Stage> {
     let mut turns: Vec<&Turn> = record.turns.iter().collect();
     turns.sort_by_key(|turn| Reverse(turn.stretch.nanos()));
+    let (began, ended) = (record.started.unwrap_or_default(), record.end);
+    let stage =
+        |name, Stretch { from, to }: Stretch| Stage::new(name, from.max(began).min(ended), to.max(began).min(ended));
     let node = |turn: &Turn| {
-        let Turn { node, class, stretch: Stretch { from, to }, ending } = turn;
+        let Turn { node, class, stretch, ending } = turn;
         let broken = *ending == Ending::Broken && record.status == Status::Error;
         let error = error.filter(|_| broken).map(str::to_owned);
         let class_type = (!class.is_empty()).then(|| text("inferscope.class_type", &**class));
         let said = error.as_deref().map(|error| text("error.type", error));
         let attributes = [Some(text("inferscope.node", &**node)), class_type, said].into_iter().flatten().collect();
         let name = if class.is_empty() { "node".to_owned() } else { format!("node {class}") };
-        Stage { attributes, error, ..Stage::new(name, *from, *to) }
+        Stage { attributes, error, ..stage(name, *stretch) }
     };
     let nodes = turns.into_iter().take(TURNS).map(node);
-    let loads = record.loads.iter().map(|Stretch { from, to }| Stage::new("load models", *from, *to));
+    let loads = record.loads.iter().map(|load| stage("load models".to_owned(), *load));
     let mut work: Vec<Stage> = nodes.chain(loads).collect();
     work.sort_by_key(|stage| stage.start);
     work

@@ -138,6 +138,22 @@ fn an_inference_waits_and_is_computed() {
 }
 
 #[test]
+fn a_caller_is_the_parent_or_only_linked_to() {
+    let (inference, caller) = (inference(), caller());
+    let head = inference.head();
+    let spans = |place: Place<'_>| inference.draft().spans(&head, &place, Offset(0));
+    let continued = spans(Place { trace: caller.trace, span: SPAN, parent: Some(&caller), link: None });
+    assert_eq!((&continued[0].parent_span_id[..], continued[0].flags), (&caller.parent[..], 0x301));
+    assert!(continued[0].links.is_empty());
+    // The server has told its own part of the caller's trace.
+    let linked = spans(Place { trace: TRACE, span: SPAN, parent: None, link: Some(&caller) });
+    assert_eq!((&linked[0].trace_id[..], linked[0].parent_span_id.len()), (&TRACE[..], 0));
+    let link = &linked[0].links[0];
+    assert_eq!((&link.trace_id[..], &link.span_id[..]), (&caller.trace[..], &caller.parent[..]));
+    assert!(linked[1..].iter().all(|part| part.links.is_empty() && part.trace_id == TRACE));
+}
+
+#[test]
 fn a_backend_with_a_clock_of_its_own_began_when_it_was_called() {
     let execution = inference().execution.map(|execution| Execution { begin: None, ..execution });
     let lines = tree(&Inference { execution, ..inference() });
@@ -176,6 +192,16 @@ fn a_job_waits_and_its_nodes_are_worked_on() {
 }
 
 #[test]
+fn nodes_are_within_the_work_that_they_are_part_of() {
+    let mut job = job();
+    job.turns[0].stretch.from = Nanos(195);
+    job.turns[2].stretch.to = Nanos(1_003);
+    let lines = tree(&job);
+    assert_eq!(lines[3], "    node CheckpointLoader 200-300", "the message that says so was taken for late");
+    assert_eq!(lines[6], "    node 900-1000");
+}
+
+#[test]
 fn a_job_says_in_which_node_it_failed() {
     let mut failed = job::Record { status: job::Status::Error, error: Some("OutOfMemoryError".into()), ..job() };
     failed.turns.truncate(2);
@@ -196,7 +222,7 @@ fn a_job_that_only_its_log_told_of() {
 
 #[test]
 fn of_a_job_of_many_nodes_the_longest_are_told() {
-    let mut many = job();
+    let mut many = job::Record { end: Nanos(20_000), started: Some(Nanos(0)), ..job() };
     let turn = many.turns[0].clone();
     let stretch = |index: u64| Stretch { from: Nanos(index * 10), to: Nanos(index * 10 + index % 7) };
     many.turns = (0..1_000).map(|index| Turn { stretch: stretch(index), ..turn.clone() }).collect();

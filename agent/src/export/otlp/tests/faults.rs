@@ -104,8 +104,7 @@ fn over_grpc() {
         (Behaviour::Grpc(16), "rejected", Spans::Never),
         (Behaviour::Status(503, None), "unavailable", Spans::Again),
         (Behaviour::Partial(2), "partial", Spans::InPart),
-        // gRPC's own words make a status of it.
-        (Behaviour::Garbage, "rejected", Spans::Never),
+        (Behaviour::Garbage, "unreadable", Spans::Never),
         (Behaviour::Huge, "unreadable", Spans::Never),
         (Behaviour::Cut, "unavailable", Spans::Again),
         (Behaviour::Hang, "timeout", Spans::Again),

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod faults;
+mod gpus;
 mod outage;
 mod receiver;
 mod schema;

@@ -169,6 +169,7 @@ fn server() -> ServerState {
     let identity = Identity {
         root: 7,
         executable: "vllm".to_owned(),
+        version: Some("0.11.0".to_owned()),
         port: Some(8000),
         container: Some("c".repeat(64)),
         pod: Some("d".repeat(36)),

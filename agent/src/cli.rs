@@ -1,6 +1,7 @@
 //! The command line: its types and its help. Runs nothing.
 
 use crate::config::{Config, Invalid, parse_log_filter};
+use crate::export::otlp::environment;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -181,12 +182,13 @@ impl Settings {
 }
 
 impl Run {
-    /// As [`Settings::load`], and the address as the command line says.
+    /// As [`Settings::load`], the address as the command line says, and what the OTEL_* variables say.
     ///
     /// # Errors
-    /// With every problem of the file at once.
+    /// With every problem of the file at once, or every one of the environment.
     pub fn load(&self) -> Result<Config, Invalid> {
         let mut loaded = self.settings.load()?;
+        loaded.otlp = environment::complete(loaded.otlp, &environment::process).map_err(Invalid::environment)?;
         loaded.listen = self.listen.unwrap_or(loaded.listen);
         Ok(loaded)
     }

@@ -4,6 +4,7 @@
 use crate::core::{Core, Input, Options, Output};
 use crate::core::{ProcessChange, Volume};
 use crate::event::{ConnKey, Direction, Nanos, Tgid};
+use crate::export::otlp::Spans;
 use crate::issue::Issue;
 use crate::metric::{Metrics, Running};
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ pub struct Pipeline {
     core: Core,
     metrics: Arc<Metrics>,
     records: Option<Box<dyn Write + Send>>,
+    spans: Option<Spans>,
     output: Vec<Output>,
     servers: BTreeMap<Tgid, (&'static str, String)>,
     logged: HashMap<Issue, Nanos>,
@@ -32,11 +34,17 @@ impl Pipeline {
             core: Core::new(options),
             metrics,
             records,
+            spans: None,
             output: Vec::new(),
             servers: BTreeMap::new(),
             logged: HashMap::new(),
             now: Nanos(0),
         }
+    }
+
+    /// From now on finished requests become spans, too.
+    pub fn set_spans(&mut self, spans: Spans) {
+        self.spans = Some(spans);
     }
 
     /// Feeds one input; volumes that the core asks for go to `volume`.
@@ -102,11 +110,14 @@ impl Pipeline {
             match output {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
-                    self.metrics.record(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.record_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
+                    // Jobs' times have no exemplars.
+                    let _ = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
                     self.metrics.job(&record);
                     self.log(record.engine, &record.service, || record.to_json());
                 }
@@ -114,7 +125,8 @@ impl Pipeline {
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
-                    self.metrics.inference(&inference);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*inference));
+                    self.metrics.inference_traced(&inference, exemplar.as_ref());
                     self.log(inference.origin.engine, &inference.origin.service, || inference.to_json());
                 }
                 Output::Executed(executed) => self.metrics.executed(&executed),

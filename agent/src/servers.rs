@@ -6,6 +6,7 @@ use crate::engine::{MESSAGES, Role, Target};
 use crate::event::Tgid;
 use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
+use crate::host::identity::Identity;
 use crate::kernel::attach::{Probes, Source};
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
@@ -40,6 +41,8 @@ pub enum Notice {
 pub struct ServerState {
     /// The process.
     pub process: status::Process,
+    /// Who its server is.
+    pub identity: Identity,
     /// Its hooks; none for workers.
     pub hooks: Vec<status::Hook>,
     /// The operator named it: it must work.
@@ -62,6 +65,7 @@ pub struct Servers<F> {
     tell: F,
     known: Known,
     attached: BTreeMap<Tgid, Attached>,
+    identities: BTreeMap<Tgid, Identity>,
     run_times: RunTimes,
 }
 
@@ -89,7 +93,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     /// Finds with `discovery`, attaches with `probes`, tells the core through `tell`.
     pub fn new(discovery: Discovery, probes: Probes, ends: Ends, known: Known, times: RunTimes, tell: F) -> Self {
         let Ends { source, messages } = ends;
-        Servers { discovery, probes, source, messages, tell, known, attached: BTreeMap::new(), run_times: times }
+        let (attached, identities) = (BTreeMap::new(), BTreeMap::new());
+        Servers { discovery, probes, source, messages, tell, known, attached, identities, run_times: times }
     }
 
     /// Runs until told to stop, or until the pipeline is gone. Detaches everything at the end.
@@ -166,6 +171,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn started(&mut self, server: &Server, now: Instant) {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
+        self.identities.insert(tgid, Identity::read(&server.process, server.root.0, server.matched.port));
         tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
         if !self.is_wanted(server) {
             return;
@@ -255,6 +261,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
 
     fn ended(&mut self, tgid: Tgid) {
         tracing::info!(pid = tgid.0, "ended");
+        self.identities.remove(&tgid);
         if self.attached.remove(&tgid).is_some() {
             // Nobody waits for it: its successor may be starting already.
             drop(self.probes.detach([tgid]));
@@ -274,6 +281,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     evidence: server.matched.evidence.clone(),
                     attachment: self.attachment(tgid),
                 },
+                identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
                 hooks: self.probes.hooks(tgid).cloned().collect(),
                 named: server.named,
                 root: server.root,

@@ -6,6 +6,7 @@ use crate::cli::Run;
 use crate::config::{Config, Invalid};
 use crate::core::Options;
 use crate::crosscheck::watch::Watch;
+use crate::export::otlp::{self, Otlp};
 use crate::export::prometheus::{self, Exposed, Health};
 use crate::host::self_usage;
 use crate::live::{Arrived, Live};
@@ -57,6 +58,7 @@ struct Daemon<'a> {
     metrics: Arc<Metrics>,
     gpus: Gpus,
     exposed: Arc<Exposed>,
+    otlp: Option<Otlp>,
     started: Instant,
     refreshed: Option<Instant>,
 }
@@ -83,7 +85,7 @@ impl Daemon<'_> {
         config: Config,
         log: Log,
         metrics: Arc<Metrics>,
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
     ) -> anyhow::Result<()> {
         let signals = Signals::new()?;
         // The address first: two agents on one host would trace everything twice.
@@ -96,12 +98,16 @@ impl Daemon<'_> {
         }));
         let live = Live::start(&config)?;
         let _watch = if config.cross_check { Some(Watch::start(&config, address, metrics.clone())?) } else { None };
+        let otlp = otlp::start(&config, &metrics, &live.known)?.map(|(otlp, spans)| {
+            pipeline.set_spans(spans);
+            otlp
+        });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
         let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, started, refreshed: None };
+            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, otlp, started, refreshed: None };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -184,10 +190,12 @@ impl Daemon<'_> {
     /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
     /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { mut live, mut pipeline, metrics, .. } = self;
+        let Daemon { mut live, mut pipeline, metrics, otlp, .. } = self;
         live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
+        otlp.iter().for_each(Otlp::stop);
         live.stop();
+        otlp.into_iter().for_each(Otlp::wait);
     }
 }
 

@@ -7,6 +7,7 @@
 mod choice;
 mod document;
 mod gpu;
+mod otlp;
 pub mod problem;
 mod rule;
 mod setting;
@@ -16,12 +17,14 @@ mod target;
 mod tests;
 mod yaml;
 
-pub use self::choice::{EngineMessages, Http, Source};
+pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
 pub use self::gpu::Gpu;
+pub use self::otlp::{Destination, Destinations, Otlp, Spans, Texts, Tls};
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
 use self::problem::{Path, Problem, Problems};
+pub use self::rule::endpoint;
 use self::rule::{bucket_bounds, log_filter, ring_bytes, within};
 use self::setting::{Setting, settings};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -61,6 +64,8 @@ settings! {
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;
+        /// Where metrics and spans are sent over OTLP.
+        otlp: Otlp = Otlp::default();
         /// Bounds on what the agent holds. What lies beyond is counted, never silently dropped.
         limits: Limits = Limits::default();
         /// Upper bounds of histogram buckets, in seconds, ascending. Changing them breaks quantiles over the change.

@@ -6,6 +6,8 @@ pub mod clock;
 pub mod container;
 pub mod discover;
 pub mod gpu;
+pub mod identity;
+pub mod machine;
 pub mod maps;
 pub mod package;
 pub mod process;

@@ -6,6 +6,8 @@
 pub mod catalog;
 mod comfyui;
 mod crosscheck;
+mod distribution;
+mod export;
 mod family;
 mod gpu;
 mod label;
@@ -16,4 +18,7 @@ mod sink;
 mod tests;
 mod triton;
 
+pub use distribution::Exemplar;
+pub use family::Resolution;
+pub use label::sanitised;
 pub use sink::{Metrics, Running, SelfUsage};

@@ -1,9 +1,10 @@
 //! Inferences, and the instances of models at work.
 
 use super::catalog;
+use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
 use super::label::{Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged};
-use super::sink::{counter, gauge, histogram, observe, seconds};
+use super::sink::{counter, gauge, histogram, observe, seconds, timed};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};
 use crate::engine::Operation;
@@ -32,8 +33,8 @@ pub(super) struct Inferences {
 /// Families that requests to other language models feed as well.
 pub(super) struct Generations<'a> {
     pub requests: &'a Family<Outcome, Counter>,
-    pub duration: &'a Family<Call, Histogram>,
-    pub first_token: &'a Family<Call, Histogram>,
+    pub duration: &'a Family<Call, Distribution>,
+    pub first_token: &'a Family<Call, Distribution>,
     pub inter_token: &'a Family<Sourced, Histogram>,
 }
 
@@ -127,7 +128,12 @@ impl Inferences {
 }
 
 /// An inference of a language model ended. A response is no token, and nobody knows how long its prompt was.
-pub(super) fn generation(families: &Generations<'_>, server: Server, inference: &Inference) {
+pub(super) fn generation(
+    families: &Generations<'_>,
+    server: Server,
+    inference: &Inference,
+    exemplar: Option<&Exemplar>,
+) {
     let sourced = Sourced { server: server.clone(), source: "engine" };
     let stream = inference.answer == Answer::Streamed;
     let call = Call { server, operation: Operation::Generate.name(), stream };
@@ -135,8 +141,8 @@ pub(super) fn generation(families: &Generations<'_>, server: Server, inference: 
     families.requests.with(&outcome, |requests| {
         requests.inc();
     });
-    observe(families.duration, &call, inference.generation());
-    observe(families.first_token, &call, inference.first_output());
+    timed(families.duration, &call, inference.generation(), exemplar);
+    timed(families.first_token, &call, inference.first_output(), exemplar);
     if inference.quality == Quality::Complete && !inference.gaps.is_empty() {
         families.inter_token.with(&sourced, |gaps| inference.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
     }

@@ -9,6 +9,7 @@ mod frames;
 mod gauges;
 mod gpu;
 mod messages;
+mod otlp;
 mod python;
 mod rust;
 mod tls;

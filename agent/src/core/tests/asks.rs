@@ -115,7 +115,7 @@ fn line(output: &Output) -> Option<String> {
                         let first = answer.first_byte.map_or(0, offset);
                         format!(" answered={}..{} {}", first, offset(answer.last_byte), answer.status.name())
                     });
-                    let trace = by.trace.map_or("", |_| " traced");
+                    let trace = by.trace.as_ref().map_or("", |_| " traced");
                     format!(" at={}{trace}{answer}", offset(by.arrival))
                 });
                 format!("{}{by}", asked.protocol.name())

@@ -16,7 +16,7 @@ fn models_come_and_go() {
         scene.server.unload("echo").expect("unloaded");
         scene.server.unload("stream").expect("unloaded");
     }
-    scene.agent.settle();
+    scene.settle();
     // Triton forgets what it counted of a model that is gone.
     let requests =
         |model: &str| scene.metric("triton_request_total", &[&format!("model=\"{model}\""), "status=\"ok\""]);

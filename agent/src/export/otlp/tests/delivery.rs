@@ -10,7 +10,8 @@ use prometheus_client::encoding::text;
 const SOON: Duration = Duration::from_millis(100);
 const NEVER: Duration = Duration::from_secs(600);
 
-fn spans(came: &[Came]) -> Vec<Span> {
+/// All spans that came, in order.
+pub(super) fn spans(came: &[Came]) -> Vec<Span> {
     let requests = came.iter().filter_map(|came| came.spans.as_ref());
     requests
         .flat_map(|spans| &spans.resource_spans)
@@ -97,8 +98,9 @@ fn requests_without_a_caller_have_traces_of_their_own() {
 fn numbers_are_those_of_the_exposition_under_resources_of_their_own() {
     let receiver = Receiver::start(Security::Plain);
     let url = receiver.url("http");
-    let settings =
-        format!("{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf}}], resource: {{team: a, service.name: x}}}}");
+    let settings = format!(
+        "{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf}}], resource: {{team: a, service.name: x}}}}"
+    );
     let export = export(&config(&settings), NEVER);
     for arrival in 0..7 {
         export.record(&Record { tapped: false, ..chat(arrival) });

@@ -92,6 +92,10 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
     if !deploy::complete() {
         summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
     }
+    // The image must be able to load NVIDIA's library.
+    if !nvml::complete() {
+        summary.step("setup of the GPU tests", || nvml::install().map(|()| Outcome::Done))?;
+    }
     summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
     summary.step("tests of what deploy/ ships", || as_root("deploy"))
 }

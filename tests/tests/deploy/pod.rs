@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::tool::tool;
 use inferscope_tests::process_group::ProcessGroup;
-use inferscope_tests::sum;
+use inferscope_tests::{nvml_folder, sum};
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -113,7 +113,19 @@ fn the_agent_in_the_rendered_pod_measures_a_server() {
         "engines": {"vllm": {"enabled": false}, "triton": {"enabled": false}, "comfyui": {"enabled": false}},
         "servers": [{"engine": "vllm", "argv": server.mark(), "service": "pod"}],
     });
-    let mut pod = Pod::start("measures", &[&format!("--set-json=config={config}")]);
+    // NVIDIA's real library stands where the chart mounts a host's: the image's C library must be able to load it.
+    let library = nvml_folder().join("debian");
+    assert!(library.join("libnvidia-ml.so.1").is_file(), "no {}: run cargo xtask setup --gpu", library.display());
+    let volume = json!([{"name": "nvidia", "hostPath": {"path": library}}]);
+    let mount = json!([{"name": "nvidia", "mountPath": "/usr/local/nvidia/lib64", "readOnly": true}]);
+    let mut pod = Pod::start(
+        "measures",
+        &[
+            &format!("--set-json=config={config}"),
+            &format!("--set-json=volumes={volume}"),
+            &format!("--set-json=volumeMounts={mount}"),
+        ],
+    );
     pod.wait("/healthz", |page| page.contains(" 200 "));
 
     // It has what the chart says, and no more.
@@ -142,6 +154,7 @@ fn the_agent_in_the_rendered_pod_measures_a_server() {
     let check = pod.exec(&["inferscope", "check", "--config", "/etc/inferscope/inferscope.yaml"]);
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success() && said.contains("programs loaded"), "{said}\n{}", pod.log());
+    assert!(said.contains("NVIDIA's library is there, its kernel driver is not loaded"), "{said}");
     println!("{said}");
     let memory = sum(&pod.get("/metrics"), "process_resident_memory_bytes", &[]) / f64::from(1 << 20);
     println!("the agent in the pod: {memory:.1} MiB resident");

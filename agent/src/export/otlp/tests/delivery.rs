@@ -97,8 +97,9 @@ fn requests_without_a_caller_have_traces_of_their_own() {
 fn numbers_are_those_of_the_exposition_under_resources_of_their_own() {
     let receiver = Receiver::start(Security::Plain);
     let url = receiver.url("http");
-    let settings =
-        format!("{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf}}], resource: {{team: a, service.name: x}}}}");
+    let settings = format!(
+        "{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf}}], resource: {{team: a, service.name: x}}}}"
+    );
     let export = export(&config(&settings), NEVER);
     for arrival in 0..7 {
         export.record(&Record { tapped: false, ..chat(arrival) });

@@ -172,8 +172,9 @@ fn deltas_that_did_not_arrive_are_in_the_next_ones() {
     let receiver = Receiver::start(Security::Plain);
     receiver.script(vec![Behaviour::Status(503, None); 3]);
     let url = receiver.url("http");
-    let settings =
-        format!("{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf, spans: false, temporality: delta}}]}}");
+    let settings = format!(
+        "{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf, spans: false, temporality: delta}}]}}"
+    );
     let export = export(&config(&settings), SOON);
     for arrival in 0..9 {
         export.record(&chat(arrival));

@@ -22,5 +22,6 @@ pub mod pipeline;
 pub mod request;
 pub mod servers;
 pub mod status;
+pub mod supervisor;
 pub mod tape;
 pub mod wire;

@@ -7,6 +7,7 @@ use crate::event::Tgid;
 use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
 use crate::host::identity::Identity;
+use crate::host::privilege::{Capability, Held};
 use crate::kernel::attach::{Probes, Source};
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
@@ -302,7 +303,10 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         }
         Attachment::Unsupported {
             reason: "no_probes".to_owned(),
-            explanation: "No function of this process could be probed.".to_owned(),
+            explanation: format!(
+                "No function of this process could be probed{}.",
+                Held::now().blame(&[Capability::SysPtrace, Capability::DacReadSearch])
+            ),
         }
     }
 

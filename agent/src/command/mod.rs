@@ -8,6 +8,7 @@ mod run;
 mod show;
 
 use crate::cli::{Cli, Command};
+use crate::host::privilege::secrecy;
 use std::process::ExitCode;
 
 /// Arguments or configuration are wrong; nothing was started.
@@ -35,6 +36,13 @@ fn unusable(problem: &dyn std::fmt::Display) -> ExitCode {
 fn failed(problem: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("inferscope: {problem}");
     ExitCode::FAILURE
+}
+
+/// What is read from servers' processes does not get into a core dump.
+fn keep_memory() {
+    if let Err(error) = secrecy::keep_memory() {
+        tracing::warn!("core dumps cannot be switched off: {error}");
+    }
 }
 
 /// Where `--records` goes.

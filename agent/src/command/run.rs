@@ -1,7 +1,7 @@
 //! `inferscope run`: the daemon.
 
 use super::gpus::Gpus;
-use super::{failed, records, unusable};
+use super::{failed, keep_memory, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
 use crate::core::Options;
@@ -15,6 +15,7 @@ use crate::metric::Metrics;
 use crate::pipeline::Pipeline;
 use crate::servers::ServerState;
 use crate::status::{self, Attachment};
+use crate::supervisor::Supervisor;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +32,7 @@ pub(super) fn run(arguments: &Run) -> ExitCode {
         Err(problems) => return unusable(&problems),
     };
     let log = Log::start(&config.log);
+    keep_memory();
     let records = match records(arguments.records.as_deref()) {
         Ok(records) => records,
         Err(error) => return failed(&format!("cannot write the request log: {error}")),
@@ -58,6 +60,7 @@ struct Daemon<'a> {
     metrics: Arc<Metrics>,
     gpus: Gpus,
     exposed: Arc<Exposed>,
+    supervisor: Supervisor,
     otlp: Option<Otlp>,
     started: Instant,
     refreshed: Option<Instant>,
@@ -105,9 +108,23 @@ impl Daemon<'_> {
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
+        let mut supervisor = Supervisor::new();
+        supervisor.ready();
         let started = Instant::now();
-        let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, otlp, started, refreshed: None };
+        let mut daemon = Daemon {
+            arguments,
+            config,
+            log,
+            live,
+            pipeline,
+            metrics,
+            gpus,
+            exposed,
+            supervisor,
+            otlp,
+            started,
+            refreshed: None,
+        };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -133,6 +150,7 @@ impl Daemon<'_> {
                 self.refreshed = Some(Instant::now());
                 self.refresh();
             }
+            self.supervisor.turned();
         }
     }
 
@@ -162,6 +180,11 @@ impl Daemon<'_> {
             gpu: self.gpus.status(),
         };
         self.metrics.processes(&status.processes);
+        let attachments = || status.processes.iter().map(|process| &process.attachment);
+        self.supervisor.watches(
+            attachments().filter(|attachment| matches!(attachment, Attachment::Attached)).count(),
+            attachments().filter(|attachment| matches!(attachment, Attachment::Unsupported { .. })).count(),
+        );
         self.exposed.set_status(status);
     }
 
@@ -190,7 +213,8 @@ impl Daemon<'_> {
     /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
     /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { mut live, mut pipeline, metrics, otlp, .. } = self;
+        let Daemon { mut live, mut pipeline, metrics, otlp, supervisor, .. } = self;
+        supervisor.stopping();
         live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
         otlp.iter().for_each(Otlp::stop);

@@ -15,6 +15,7 @@ mod suggest;
 mod target;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod yaml;
 
 pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
@@ -159,16 +160,14 @@ impl Config {
     pub fn load(file: Option<&std::path::Path>) -> Result<Config, Invalid> {
         let path = file.unwrap_or(std::path::Path::new(DEFAULT_PATH));
         let name = path.display().to_string();
-        match fs::read_to_string(path) {
+        match read(path) {
             Ok(text) => Config::parse(&name, &text),
-            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(ReadError::Io(error)) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Config::default())
+            }
             Err(error) => Err(Invalid {
                 file: name,
-                problems: vec![Problem {
-                    line: None,
-                    path: Path::default(),
-                    message: format!("cannot be read: {error}"),
-                }],
+                problems: vec![Problem { line: None, path: Path::default(), message: error.to_string() }],
             }),
         }
     }
@@ -205,6 +204,22 @@ impl Config {
     pub fn to_yaml(&self) -> String {
         format!("{PREAMBLE}\n{}", self.write().document())
     }
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is not used, because {0}")]
+    Untrusted(String),
+}
+
+/// Judges the very file that is then read.
+fn read(path: &std::path::Path) -> Result<String, ReadError> {
+    let mut file = fs::File::open(path)?;
+    trust::judge(&file.metadata()?).map_err(ReadError::Untrusted)?;
+    Ok(io::read_to_string(&mut file)?)
 }
 
 /// Whether `filter` can be a value of `log`; for the command line, which can override it.

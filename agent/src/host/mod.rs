@@ -9,6 +9,7 @@ pub mod identity;
 pub mod machine;
 pub mod maps;
 pub mod package;
+pub mod privilege;
 pub mod process;
 pub mod procfs;
 pub mod self_usage;

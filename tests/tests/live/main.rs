@@ -12,6 +12,8 @@ mod expect;
 mod gpu;
 mod life;
 mod privacy;
+mod privilege;
 mod requests;
 mod server;
+mod supervisor;
 mod transport;

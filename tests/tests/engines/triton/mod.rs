@@ -8,7 +8,7 @@ mod streams;
 
 use crate::folder;
 use agreement::Totals;
-use inferscope_tests::agent::Agent;
+use inferscope_tests::agent::{Agent, Start};
 use inferscope_tests::triton::{Options, TritonServer};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -33,9 +33,14 @@ impl Scene {
     }
 
     fn start_with(name: &str, options: &Options, configuration: &str) -> Scene {
+        Scene::start_as(name, options, &Start { configuration, ..Start::default() })
+    }
+
+    /// An agent that is started so.
+    fn start_as(name: &str, options: &Options, start: &Start<'_>) -> Scene {
         let folder = folder(name);
         let server = TritonServer::start(options, &folder).expect("the real Triton serves");
-        let mut agent = Agent::start(&folder, configuration).expect("the agent starts");
+        let mut agent = Agent::start_as(&folder, start).expect("the agent starts");
         agent.attached(server.pid()).expect("the probes of the server");
         // Libraries that come late are looked for once more.
         thread::sleep(Duration::from_secs(1));

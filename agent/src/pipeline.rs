@@ -55,6 +55,9 @@ impl Pipeline {
             Input::Tick(now) => {
                 self.now = *now;
                 self.metrics.tick(*now);
+                if let Some(spans) = &self.spans {
+                    spans.tick(*now);
+                }
             }
         }
         self.core.step(input, &mut self.output);
@@ -65,6 +68,9 @@ impl Pipeline {
     pub fn finish(&mut self) {
         self.core.finish(self.now, &mut self.output);
         self.drain(&mut |_, _, _| {});
+        if let Some(spans) = &self.spans {
+            spans.finish();
+        }
         self.flush();
     }
 
@@ -116,9 +122,8 @@ impl Pipeline {
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
-                    // Jobs' times have no exemplars.
-                    let _ = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
-                    self.metrics.job(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.job_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Replied(reply) => self.metrics.replied(&reply),

@@ -195,6 +195,9 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn look_for_libraries(&mut self, tgid: Tgid, now: Instant) {
         let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
         let targets = self.targets(server, now);
+        if let Some(identity) = self.identities.get_mut(&tgid).filter(|identity| identity.version.is_none()) {
+            identity.version = version(server);
+        }
         let Some(attached) = self.attached.get_mut(&tgid) else { return };
         // A look that threads asked for may have come before its turn.
         while LIBRARY_LOOKS.get(attached.looks).is_some_and(|after| attached.since + Duration::from_secs(*after) <= now)
@@ -313,4 +316,10 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn stop(mut self) {
         let _ = self.probes.detach(std::mem::take(&mut self.attached).into_keys()).join();
     }
+}
+
+/// The version of the server's program, where its libraries are there.
+fn version(server: &Server) -> Option<String> {
+    let files = maps::mapped_files(server.process.tgid).ok()?;
+    package::version(server.process.tgid, files.iter().map(|file| file.path.as_str()), server.engine.packages())
 }

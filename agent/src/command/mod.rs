@@ -2,6 +2,7 @@
 
 mod check;
 mod gpus;
+mod health;
 mod record;
 mod replay;
 mod run;
@@ -20,6 +21,7 @@ pub fn execute(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
         Command::Record(arguments) => record::record(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Config(arguments) => show::show(&arguments),

@@ -9,6 +9,8 @@ mod document;
 mod gpu;
 mod otlp;
 pub mod problem;
+#[cfg(test)]
+mod reference;
 mod rule;
 mod setting;
 mod suggest;

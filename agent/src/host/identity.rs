@@ -5,8 +5,8 @@
 use super::process::Process;
 use std::fs;
 
-/// Arguments with which servers send spans of their own.
-const OWN_SPANS: &[&str] = &["--otlp-traces-endpoint", "--trace-config=mode=opentelemetry"];
+/// Options with which servers send spans of their own, and how their value begins.
+const OWN_SPANS: &[(&str, &str)] = &[("--otlp-traces-endpoint", ""), ("--trace-config", "mode=opentelemetry")];
 /// Digits of a container's id, and of a pod's with its dashes.
 const CONTAINER_DIGITS: usize = 64;
 const POD_DIGITS: usize = 36;
@@ -18,6 +18,8 @@ pub struct Identity {
     pub root: u32,
     /// Last part of its executable's path.
     pub executable: String,
+    /// The version of the server's program, once it has loaded enough of it to tell.
+    pub version: Option<String>,
     /// The port that clients reach it at, where its command line says it.
     pub port: Option<u16>,
     /// Its container's id.
@@ -36,12 +38,23 @@ impl Identity {
         Identity {
             root,
             executable: process.exe.rsplit('/').next().unwrap_or_default().to_owned(),
+            version: None,
             port,
             container: container(&cgroups),
             pod: pod(&cgroups),
-            own_spans: process.argv.iter().any(|argument| OWN_SPANS.iter().any(|known| argument.starts_with(known))),
+            own_spans: sends_spans(&process.argv),
         }
     }
+}
+
+/// Whether a server was told to send spans of its own. vLLM takes underscores for dashes, too.
+fn sends_spans(argv: &[String]) -> bool {
+    let behind = argv.iter().skip(1).map(String::as_str).chain([""]);
+    argv.iter().zip(behind).any(|(argument, next)| {
+        let (option, value) = argument.split_once('=').unwrap_or((argument, next));
+        let option = option.replace('_', "-");
+        OWN_SPANS.iter().any(|(known, begin)| option == *known && value.starts_with(begin))
+    })
 }
 
 /// The container's id in the lines of /proc/PID/cgroup: the last word of 64 hexadecimal digits.
@@ -90,6 +103,21 @@ mod tests {
 
     #[test]
     fn who_sends_spans_itself() {
+        let sends = |line: &str| sends_spans(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for (line, expected) in [
+            ("vllm serve m --otlp-traces-endpoint=http://c:4317", true),
+            ("vllm serve m --otlp_traces_endpoint http://c:4317", true),
+            ("tritonserver --trace-config=mode=opentelemetry", true),
+            ("tritonserver --trace-config level=TIMESTAMPS --trace-config mode=opentelemetry", true),
+            ("tritonserver --trace-config=mode=triton --trace-config", false),
+            ("vllm serve m", false),
+        ] {
+            assert_eq!(sends(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_process_tells_of_itself() {
         let argv = ["vllm", "serve", "--otlp-traces-endpoint=http://c:4317"].map(str::to_owned).to_vec();
         let process = Process { argv, exe: "/usr/bin/python3.12".to_owned(), ..Process::default() };
         let identity = Identity::read(&process, 7, Some(8000));

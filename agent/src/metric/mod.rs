@@ -15,7 +15,7 @@ mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod triton;
 
 pub use distribution::Exemplar;

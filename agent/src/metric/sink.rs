@@ -234,7 +234,7 @@ impl Metrics {
         }
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
         self.worked(&server, inference.arrival, inference.end);
-        self.inferences.inference(&server, inference);
+        self.inferences.inference(&server, inference, exemplar);
         if inference.is_generation() {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
             let families = Generations { requests, duration, first_token, inter_token };
@@ -276,11 +276,16 @@ impl Metrics {
 
     /// A job is over.
     pub fn job(&self, record: &job::Record) {
+        self.job_traced(record, None);
+    }
+
+    /// A job is over, and perhaps became a span.
+    pub fn job_traced(&self, record: &job::Record, exemplar: Option<&Exemplar>) {
         let server = self.server(record.engine, &record.service, &record.model, None);
         if let Some(began) = record.started.or(record.arrival) {
             self.worked(&server, began, record.end);
         }
-        self.jobs.record(server, record, &|issue| self.issue(issue));
+        self.jobs.record(server, record, exemplar, &|issue| self.issue(issue));
         if !record.complete() {
             self.incomplete(record.engine, record.quality);
         }
@@ -507,7 +512,11 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
 }
 
 /// A histogram with exemplars.
-fn distribution<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Distribution> {
+pub(super) fn distribution<L: Labels>(
+    book: &mut Book,
+    row: &'static Metric,
+    buckets: &Buckets,
+) -> Family<L, Distribution> {
     let (bounds, resolution) = (bounds(row, buckets), book.resolution);
     book.add(row, bounds.len().saturating_add(3), move || Distribution::new(&bounds, resolution))
 }

@@ -147,7 +147,7 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 }
 
 /// Metrics to which everything was said once.
-fn full() -> Metrics {
+pub(crate) fn full() -> Metrics {
     let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
     super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());

@@ -9,7 +9,7 @@ const AGENTS: &str = "and on (instance, job) inferscope_build_info{@}";
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-agent",
+        name: "agent",
         title: "Agent health",
         purpose: "Can the other dashboards be believed? What the agents see, what they missed and why, and what they cost.",
         variables: ["cluster", "instance"].map(variable).to_vec(),

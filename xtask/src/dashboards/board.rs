@@ -7,8 +7,8 @@ const OF_REQUESTS: [&str; 2] = ["model", "workflow"];
 
 /// A dashboard.
 pub struct Board {
-    /// Its id, and the name of its file.
-    pub uid: &'static str,
+    /// The name of its file.
+    pub name: &'static str,
     /// Its name in Grafana.
     pub title: &'static str,
     /// Which questions it answers.
@@ -209,6 +209,11 @@ impl Panel {
 }
 
 impl Board {
+    /// Its id in Grafana, by which links find it.
+    pub fn uid(&self) -> String {
+        format!("inferscope-{}", self.name)
+    }
+
     /// An expression as Grafana gets it: `@` becomes matchers of all that the reader chooses, `#` of the servers only, for
     /// metrics that know no model and no workflow. A value that is chosen as "All" matches series without the label, too.
     pub fn complete(&self, expression: &str) -> String {

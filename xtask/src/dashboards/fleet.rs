@@ -6,7 +6,7 @@ use super::promql::{avg, max, p95, rate, ratio, share, sum};
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-fleet",
+        name: "fleet",
         title: "Fleet",
         purpose: "Which cluster serves well, which is full, which wastes its GPUs? For Prometheus servers that gather many agents \
                   whose configuration sets labels: {provider, cluster, region, environment}.",

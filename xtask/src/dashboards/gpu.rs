@@ -10,7 +10,7 @@ const NAME: &str = "{{instance}} {{device}} {{mig_profile}}";
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-gpu",
+        name: "gpu",
         title: "GPU",
         purpose: "Are the GPUs used, by whom, and is anything wrong with them? Devices and MIG instances, and the servers on them.",
         variables: ["cluster", "instance", "name", "uuid"].map(variable).to_vec(),

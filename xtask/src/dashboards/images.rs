@@ -6,7 +6,7 @@ use super::promql::{buckets, p95, rate, ratio, share, sum};
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-images",
+        name: "images",
         title: "Image generation",
         purpose: "How many images come out, how long people wait for them, which workflow, node or model load takes the time, and \
                   what fails? ComfyUI.",

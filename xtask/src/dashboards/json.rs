@@ -18,7 +18,7 @@ pub fn of(board: &Board) -> Value {
     let known = |index: usize| board.variables.get(..index).unwrap_or_default();
     variables.extend(board.variables.iter().enumerate().map(|(index, label)| variable(label, known(index))));
     json!({
-        "uid": board.uid,
+        "uid": board.uid(),
         "title": format!("Inferscope / {}", board.title),
         "description": board.purpose,
         "tags": ["inferscope"],

@@ -6,7 +6,7 @@ use super::promql::{buckets, max, mean, p95, rate, ratio, share, sum};
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-llm",
+        name: "llm",
         title: "LLM serving",
         purpose: "Are clients served well, and if not, where does their time go: the front end, the queue, prefill or decode? \
                   vLLM, OpenAI-compatible servers, and Triton's decoupled models.",

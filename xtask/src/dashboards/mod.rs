@@ -33,7 +33,7 @@ fn files() -> Result<Vec<(String, String)>> {
     let mut files = vec![("docs/dashboards.md".to_owned(), page::of(&boards))];
     for board in &boards {
         let json = serde_json::to_string_pretty(&json::of(board))?;
-        files.push((format!("{FOLDER}/{}.json", board.uid), format!("{json}\n")));
+        files.push((format!("{FOLDER}/{}.json", board.name), format!("{json}\n")));
     }
     Ok(files)
 }
@@ -77,8 +77,8 @@ mod tests {
     fn every_panel_has_a_query_and_teaches() {
         for board in boards() {
             for panel in board.rows.iter().flat_map(|row| &row.panels) {
-                assert!(!panel.queries.is_empty() && panel.teaches.len() > 10, "{}: {}", board.uid, panel.title);
-                assert!(panel.width <= 24, "{}: {}", board.uid, panel.title);
+                assert!(!panel.queries.is_empty() && panel.teaches.len() > 10, "{}: {}", board.name, panel.title);
+                assert!(panel.width <= 24, "{}: {}", board.name, panel.title);
             }
         }
     }

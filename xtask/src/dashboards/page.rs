@@ -26,7 +26,7 @@ pub fn of(boards: &[Board]) -> String {
 }
 
 fn section(page: &mut String, board: &Board) -> std::fmt::Result {
-    writeln!(page, "\n## {}\n\n{}\n\n`deploy/grafana/{}.json`\n", board.title, board.purpose, board.uid)?;
+    writeln!(page, "\n## {}\n\n{}\n\n`deploy/grafana/{}.json`\n", board.title, board.purpose, board.name)?;
     for row in &board.rows {
         let panels: Vec<_> = row.panels.iter().map(|panel| panel.title).collect();
         writeln!(page, "- {}: {}", row.title, panels.join("; "))?;

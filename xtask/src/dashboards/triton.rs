@@ -6,7 +6,7 @@ use super::promql::{buckets, mean, p95, rate, ratio, share, sum};
 /// The dashboard.
 pub fn board() -> Board {
     Board {
-        uid: "inferscope-triton",
+        name: "triton",
         title: "Triton",
         purpose: "Which model is slow, and is it its queue, its computation or the front end? What does batching bring?",
         variables: ["cluster", "k8s_namespace", "service", "model"].map(variable).to_vec(),

@@ -7,6 +7,8 @@ mod print;
 mod privilege;
 mod seen;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use self::seen::Seen;
 use super::unusable;

@@ -50,6 +50,13 @@ pub fn texts<'t>(key: &str, values: impl IntoIterator<Item = &'t str>) -> KeyVal
     make(key, Value::ArrayValue(ArrayValue { values: values.into_iter().map(value).collect() }))
 }
 
+/// Numbers.
+pub fn numbers(key: &str, values: impl IntoIterator<Item = u64>) -> KeyValue {
+    let number = |value: u64| Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX));
+    let value = |value| AnyValue { value: Some(number(value)) };
+    make(key, Value::ArrayValue(ArrayValue { values: values.into_iter().map(value).collect() }))
+}
+
 /// A series' labels as attributes. A value that is not what its label promises stays text.
 pub fn of_labels(labels: &[(&str, &str)]) -> Vec<KeyValue> {
     let says =

@@ -97,10 +97,11 @@ impl Resources {
     }
 
     fn common(&self) -> BTreeMap<String, KeyValue> {
-        let Machine { name, id, .. } = &self.machine;
-        let machine = [("host.name", name), ("host.id", id)].into_iter().filter(|(_, value)| !value.is_empty());
-        let external = self.external.iter().map(|(name, value)| (name.as_str(), value));
-        let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value.as_str())));
+        let Machine { name, id, arch, boot: _ } = &self.machine;
+        let machine = [("host.name", name.as_str()), ("host.id", id), ("host.arch", arch), ("os.type", "linux")];
+        let machine = machine.into_iter().filter(|(_, value)| !value.is_empty());
+        let external = self.external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value)));
         said.chain(self.configured(|name| !OWN.contains(&name))).collect()
     }
 
@@ -125,9 +126,11 @@ impl Resources {
             text("service.instance.id", self.instance_id(service)),
             text("gen_ai.provider.name", engine.as_str()),
         ];
-        let Some(Identity { root, executable, port, container, pod, own_spans: _ }) = self.servers.get(owner) else {
+        let Some(Identity { root, executable, version, port, container, pod, own_spans: _ }) = self.servers.get(owner)
+        else {
             return attributes;
         };
+        attributes.extend(version.iter().map(|version| text("service.version", version.as_str())));
         attributes.push(number("process.pid", u64::from(*root)));
         if !executable.is_empty() {
             attributes.push(text("process.executable.name", executable.as_str()));
@@ -145,3 +148,6 @@ impl Resources {
         format!("{}/{service}", self.machine.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

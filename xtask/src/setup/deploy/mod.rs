@@ -4,6 +4,7 @@
 //! under the cache, a folder for each family, and `bin` has links to all programs. A family is complete or absent: its
 //! pins are the last thing written.
 
+use crate::privilege::Privilege;
 use crate::{cache, step};
 use anyhow::{Context, Result};
 use std::fs;
@@ -11,13 +12,16 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+mod debian;
 mod grafana;
 mod images;
 mod kubernetes;
+mod packaging;
 mod prometheus;
 
 /// All of them, in the order of their making.
-const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY, prometheus::FAMILY, grafana::FAMILY];
+const FAMILIES: &[Family] =
+    &[kubernetes::FAMILY, images::FAMILY, prometheus::FAMILY, grafana::FAMILY, packaging::FAMILY, debian::FAMILY];
 
 /// Tools that are installed together.
 struct Family {
@@ -54,6 +58,15 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// nfpm, installed with its family where it is missing.
+pub fn nfpm() -> Result<PathBuf> {
+    let family = &packaging::FAMILY;
+    if !family.is_there() {
+        step::persistently(family.name, || family.install())?;
+    }
+    Ok(folder().join("bin/nfpm"))
+}
+
 impl Family {
     fn folder(&self) -> PathBuf {
         folder().join(self.name)
@@ -71,7 +84,8 @@ impl Family {
     fn install(&self) -> Result<()> {
         let folder = self.folder();
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            // Some of it may be root's.
+            step::run_quietly(Privilege::find()?.command("rm", &[]).arg("-rf").arg(&folder))?;
         }
         fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
         (self.make)(&folder)?;

@@ -8,6 +8,7 @@ use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
 use crate::host::identity::Identity;
 use crate::host::privilege::{Capability, Held};
+use crate::host::{maps, package};
 use crate::kernel::attach::{Probes, Source};
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;

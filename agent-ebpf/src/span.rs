@@ -21,7 +21,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use inferscope_ebpf::{
-    Cookie, Header,
+    Cookie, Header, Loss,
     signature::{ERROR_CODES, MAX_WORDS, NO_ERROR, Packed, UNREADABLE_ERROR},
 };
 
@@ -55,7 +55,10 @@ pub fn span_made(ctx: RetProbeContext) -> u32 {
         return 0;
     }
     let [to, second, third, fourth] = call.arguments;
-    let Some(object) = sys::read_user::<u64>(to) else { return 0 };
+    let Some(object) = sys::read_user::<u64>(to) else {
+        emit::lost(call.cookie.hook(), Loss::Fault);
+        return 0;
+    };
     say(call.cookie, object, &[to, second, third, fourth, 0, 0, 0, 0]);
     0
 }

@@ -1,16 +1,17 @@
 //! The command line: its types and its help. Runs nothing.
 
 use crate::config::{Config, Invalid, parse_log_filter};
+use crate::export::otlp::environment;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Examples:
-  inferscope check                     what can be seen on this host, and why not the rest
+Examples, as root:
+  inferscope check                     first: what can be seen on this host, and why not the rest
   inferscope run                       attach to every server found; metrics on http://127.0.0.1:9464/metrics
   inferscope run --records -           also print each finished request as a line of JSON
-  inferscope record run.tape --seconds 60 && inferscope replay run.tape --metrics
+  inferscope config --default          the beginning of a configuration; none is needed
 
 Exit codes:
   0  done
@@ -18,7 +19,12 @@ Exit codes:
   2  the arguments or the configuration are wrong; nothing was started";
 
 const CHECK_HELP: &str = "\
+Run it first, as the user that will run the agent. It attaches nothing: the servers do not notice it. A line that says
+missing or problem says what to do about it.
+
 Examples:
+  inferscope check
+  inferscope check --json | jq .servers
   inferscope check --engine-metrics --seconds 60    how far the agent's numbers are from the servers' own
 
 Exit codes:
@@ -27,13 +33,28 @@ Exit codes:
   2  the arguments or the configuration are wrong; nothing was checked";
 
 const RUN_HELP: &str = "\
-Needs root, or the capabilities that `inferscope check` names. SIGTERM and SIGINT end it cleanly; SIGHUP reads the
-configuration again, or says why not and goes on with the old one.
+Needs root, or the capabilities that `inferscope check` names. The servers may be running already or start later, and are
+not restarted. Metrics are on http://127.0.0.1:9464/metrics, if neither the configuration nor --listen says otherwise;
+/status tells what is attached and what is not.
+
+SIGTERM and SIGINT end it cleanly; SIGHUP reads the configuration again, or says why not and goes on with the old one.
 
 Examples:
   inferscope run --listen 0.0.0.0:9464
   inferscope run --log info,bpf=debug
   inferscope run --records /var/log/inferscope/requests.jsonl";
+
+const HEALTH_HELP: &str = "\
+For installers, and for containers that hold no HTTP client.
+
+Examples:
+  inferscope health --wait 60       once the agent works, but for a minute at most
+  HEALTHCHECK CMD [\"/inferscope\", \"health\"]
+
+Exit codes:
+  0  it works; prints where its metrics are
+  1  it does not, or nobody answers; says which
+  2  the arguments or the configuration are wrong; nothing was asked";
 
 const RECORD_HELP: &str = "\
 A tape holds what the kernel side reported: times, sizes, and the bytes that decoders need. By default it is redacted:
@@ -45,16 +66,22 @@ Examples:
   inferscope record run.tape               until SIGINT or SIGTERM";
 
 const REPLAY_HELP: &str = "\
-Needs no privileges. The same tape gives the same records and the same metrics, whatever the machine.
+The same tape gives the same records and the same metrics, whatever the machine.
 
 Examples:
   inferscope replay run.tape --records -
   inferscope replay run.tape --metrics";
 
-/// Latency of inference servers, seen from outside: attaches to running vLLM processes with eBPF uprobes, and exports
-/// request latency, time to first token and inter-token latency to Prometheus.
+const CONFIG_HELP: &str = "\
+Examples:
+  inferscope config --default > inferscope.yaml     then keep what differs; the rest has its default
+  inferscope config --config inferscope.yaml        what it would have in effect; exit code 2 and every mistake if it is wrong";
+
+/// Measures inference servers from outside: attaches to running vLLM, Triton and ComfyUI with eBPF, and exports request
+/// latency, time to first token, inter-token latency, and what their GPUs do, to Prometheus and over OTLP. The servers are
+/// neither changed nor restarted, and prompts are never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "inferscope", version, about, after_help = EXAMPLES)]
+#[command(name = "inferscope", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -70,13 +97,17 @@ pub enum Command {
     /// Say what can be seen on this host, what cannot, and why. Changes nothing.
     #[command(after_help = CHECK_HELP)]
     Check(Check),
-    /// Write what the kernel side reports to a tape.
+    /// Ask the running agent whether it does its work.
+    #[command(after_help = HEALTH_HELP)]
+    Health(Health),
+    /// Write what the kernel side reports to a file, a tape: for bug reports, prompts blanked.
     #[command(after_help = RECORD_HELP)]
     Record(Record),
-    /// Make records and metrics from a tape.
+    /// Make the request log and metrics from a tape. Needs no privileges.
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
-    /// Print the configuration in effect, with comments.
+    /// Print the configuration in effect, with comments, or all that is wrong with it.
+    #[command(after_help = CONFIG_HELP)]
     Config(Show),
 }
 
@@ -123,6 +154,20 @@ pub struct Check {
     /// Load every program and print the instructions that the verifier counted.
     #[arg(long, hide = true)]
     pub programs: bool,
+}
+
+/// Arguments of `health`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct Health {
+    /// The configuration that the agent runs with, as for `run`.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where it listens, instead of the configured address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Ask again until it works, for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
 }
 
 /// Arguments of `record`.
@@ -181,12 +226,13 @@ impl Settings {
 }
 
 impl Run {
-    /// As [`Settings::load`], and the address as the command line says.
+    /// As [`Settings::load`], the address as the command line says, and what the OTEL_* variables say.
     ///
     /// # Errors
-    /// With every problem of the file at once.
+    /// With every problem of the file at once, or every one of the environment.
     pub fn load(&self) -> Result<Config, Invalid> {
         let mut loaded = self.settings.load()?;
+        loaded.otlp = environment::complete(loaded.otlp, &environment::process).map_err(Invalid::environment)?;
         loaded.listen = self.listen.unwrap_or(loaded.listen);
         Ok(loaded)
     }

@@ -171,3 +171,28 @@ impl Issue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
+
+    #[test]
+    fn every_issue_and_loss_has_its_row_in_docs_troubleshooting_md() {
+        let losses = inferscope_ebpf::Loss::ALL.map(inferscope_ebpf::Loss::name);
+        for name in Issue::ALL.iter().map(|issue| issue.name()).chain(losses) {
+            assert!(DOCUMENT.contains(&format!("\n| `{name}` | ")), "docs/troubleshooting.md has no row for `{name}`");
+        }
+    }
+
+    #[test]
+    fn no_row_is_of_an_issue_that_there_is_not() {
+        let rows =
+            DOCUMENT.split("\n## Issues\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+        let names = rows.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        for name in names {
+            assert!(Issue::ALL.iter().any(|issue| issue.name() == name), "there is no issue `{name}`");
+        }
+    }
+}

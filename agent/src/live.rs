@@ -8,11 +8,14 @@ use crate::engine::ENGINES;
 use crate::event::{ConnKey, Direction};
 use crate::host::clock;
 use crate::host::discover::{Discovery, Rule};
+use crate::host::privilege::give_up::{self, Demand};
+use crate::host::privilege::{Capability, Held, Hold};
 use crate::issue::Issue;
-use crate::kernel::attach::Source;
+use crate::kernel::attach::{Probes, Source};
 use crate::kernel::capture::{Capture, Captured};
 use crate::kernel::load::{self, LoadError, Options};
 use crate::kernel::logger::KernelLog;
+use crate::kernel::trial::{self, Trial};
 use crate::servers::{Ends, Known, Notice, RunTimes, Servers};
 use inferscope_ebpf::{Counts, Hook};
 use std::os::fd::OwnedFd;
@@ -58,7 +61,8 @@ impl Live {
     /// Where the kernel refuses; nothing is left running then.
     pub fn start(config: &Config) -> Result<Live, LoadError> {
         let options = Options { ring_bytes: config.capture.ring_bytes, verbose: config.log.contains("bpf") };
-        let kernel = load::load(options)?;
+        let mut kernel = load::load(options)?;
+        keep_what_is_needed(&mut kernel.probes)?;
         let (tell, changes) = mpsc::channel();
         let (notices, heard) = mpsc::channel();
         let (known, run_times) = (Known::default(), RunTimes::default());
@@ -163,6 +167,29 @@ impl Live {
             let _ = thread.join();
         }
     }
+}
+
+/// Gives up the capabilities that are not needed from here on. Before the first thread, which would keep them.
+fn keep_what_is_needed(probes: &mut Probes) -> Result<(), LoadError> {
+    let demand = match trial::trial(probes) {
+        Trial::Works(demand) => demand,
+        Trial::Refused(sentence) => return Err(LoadError::Uprobes(sentence)),
+        Trial::Unknown(reason) => {
+            tracing::warn!("cannot try what the kernel demands for uprobes: {reason}");
+            Demand::SysAdmin
+        }
+    };
+    match give_up::give_up(demand) {
+        Ok(kept) => tracing::info!("capabilities kept: {}; all others are given up", kept.join(", ")),
+        Err(error) => tracing::warn!("capabilities that are not needed could not be given up: {error}"),
+    }
+    let held = Held::now();
+    for capability in [Capability::SysPtrace, Capability::DacReadSearch] {
+        if held.hold(capability) == Hold::Missing {
+            tracing::warn!("{} is missing: {}", capability.name(), capability.without());
+        }
+    }
+    Ok(())
 }
 
 /// Finds the servers of the enabled engines and of the configured rules.

@@ -4,6 +4,7 @@
 use crate::core::{Core, Input, Options, Output};
 use crate::core::{ProcessChange, Volume};
 use crate::event::{ConnKey, Direction, Nanos, Tgid};
+use crate::export::otlp::Spans;
 use crate::issue::Issue;
 use crate::metric::{Metrics, Running};
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ pub struct Pipeline {
     core: Core,
     metrics: Arc<Metrics>,
     records: Option<Box<dyn Write + Send>>,
+    spans: Option<Spans>,
     output: Vec<Output>,
     servers: BTreeMap<Tgid, (&'static str, String)>,
     logged: HashMap<Issue, Nanos>,
@@ -32,11 +34,17 @@ impl Pipeline {
             core: Core::new(options),
             metrics,
             records,
+            spans: None,
             output: Vec::new(),
             servers: BTreeMap::new(),
             logged: HashMap::new(),
             now: Nanos(0),
         }
+    }
+
+    /// From now on finished requests become spans, too.
+    pub fn set_spans(&mut self, spans: Spans) {
+        self.spans = Some(spans);
     }
 
     /// Feeds one input; volumes that the core asks for go to `volume`.
@@ -47,6 +55,9 @@ impl Pipeline {
             Input::Tick(now) => {
                 self.now = *now;
                 self.metrics.tick(*now);
+                if let Some(spans) = &self.spans {
+                    spans.tick(*now);
+                }
             }
         }
         self.core.step(input, &mut self.output);
@@ -57,6 +68,9 @@ impl Pipeline {
     pub fn finish(&mut self) {
         self.core.finish(self.now, &mut self.output);
         self.drain(&mut |_, _, _| {});
+        if let Some(spans) = &self.spans {
+            spans.finish();
+        }
         self.flush();
     }
 
@@ -102,19 +116,22 @@ impl Pipeline {
             match output {
                 Output::Volume { conn, direction, volume: how_much } => volume(&conn, direction, how_much),
                 Output::Record(record) => {
-                    self.metrics.record(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.record_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
-                    self.metrics.job(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.job_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Replied(reply) => self.metrics.replied(&reply),
                 Output::Sequence(finished) => self.metrics.sequence(&finished),
                 Output::Refused(refusal) => self.metrics.refused(&refusal),
                 Output::Inference(inference) => {
-                    self.metrics.inference(&inference);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*inference));
+                    self.metrics.inference_traced(&inference, exemplar.as_ref());
                     self.log(inference.origin.engine, &inference.origin.service, || inference.to_json());
                 }
                 Output::Executed(executed) => self.metrics.executed(&executed),

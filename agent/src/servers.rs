@@ -6,6 +6,9 @@ use crate::engine::{MESSAGES, Role, Target};
 use crate::event::Tgid;
 use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
+use crate::host::identity::Identity;
+use crate::host::privilege::{Capability, Held};
+use crate::host::{maps, package};
 use crate::kernel::attach::{Probes, Source};
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
@@ -40,6 +43,8 @@ pub enum Notice {
 pub struct ServerState {
     /// The process.
     pub process: status::Process,
+    /// Who its server is.
+    pub identity: Identity,
     /// Its hooks; none for workers.
     pub hooks: Vec<status::Hook>,
     /// The operator named it: it must work.
@@ -62,6 +67,7 @@ pub struct Servers<F> {
     tell: F,
     known: Known,
     attached: BTreeMap<Tgid, Attached>,
+    identities: BTreeMap<Tgid, Identity>,
     run_times: RunTimes,
 }
 
@@ -89,7 +95,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     /// Finds with `discovery`, attaches with `probes`, tells the core through `tell`.
     pub fn new(discovery: Discovery, probes: Probes, ends: Ends, known: Known, times: RunTimes, tell: F) -> Self {
         let Ends { source, messages } = ends;
-        Servers { discovery, probes, source, messages, tell, known, attached: BTreeMap::new(), run_times: times }
+        let (attached, identities) = (BTreeMap::new(), BTreeMap::new());
+        Servers { discovery, probes, source, messages, tell, known, attached, identities, run_times: times }
     }
 
     /// Runs until told to stop, or until the pipeline is gone. Detaches everything at the end.
@@ -166,6 +173,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn started(&mut self, server: &Server, now: Instant) {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
+        self.identities.insert(tgid, Identity::read(&server.process, server.root.0, server.matched.port));
         tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
         if !self.is_wanted(server) {
             return;
@@ -188,6 +196,9 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn look_for_libraries(&mut self, tgid: Tgid, now: Instant) {
         let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
         let targets = self.targets(server, now);
+        if let Some(identity) = self.identities.get_mut(&tgid).filter(|identity| identity.version.is_none()) {
+            identity.version = version(server);
+        }
         let Some(attached) = self.attached.get_mut(&tgid) else { return };
         // A look that threads asked for may have come before its turn.
         while LIBRARY_LOOKS.get(attached.looks).is_some_and(|after| attached.since + Duration::from_secs(*after) <= now)
@@ -255,6 +266,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
 
     fn ended(&mut self, tgid: Tgid) {
         tracing::info!(pid = tgid.0, "ended");
+        self.identities.remove(&tgid);
         if self.attached.remove(&tgid).is_some() {
             // Nobody waits for it: its successor may be starting already.
             drop(self.probes.detach([tgid]));
@@ -274,6 +286,7 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     evidence: server.matched.evidence.clone(),
                     attachment: self.attachment(tgid),
                 },
+                identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
                 hooks: self.probes.hooks(tgid).cloned().collect(),
                 named: server.named,
                 root: server.root,
@@ -294,11 +307,20 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         }
         Attachment::Unsupported {
             reason: "no_probes".to_owned(),
-            explanation: "No function of this process could be probed.".to_owned(),
+            explanation: format!(
+                "No function of this process could be probed{}.",
+                Held::now().blame(&[Capability::SysPtrace, Capability::DacReadSearch])
+            ),
         }
     }
 
     fn stop(mut self) {
         let _ = self.probes.detach(std::mem::take(&mut self.attached).into_keys()).join();
     }
+}
+
+/// The version of the server's program, where its libraries are there.
+fn version(server: &Server) -> Option<String> {
+    let files = maps::mapped_files(server.process.tgid).ok()?;
+    package::version(server.process.tgid, files.iter().map(|file| file.path.as_str()), server.engine.packages())
 }

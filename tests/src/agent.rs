@@ -1,14 +1,16 @@
 //! The agent under test as a guard: started with a configuration of its own, stopped by SIGTERM, killed when dropped.
 
+use crate::identity::Identity;
 use crate::process_group::ProcessGroup;
 use crate::sum;
 use anyhow::{Context, Result, bail};
 use inferscope::crosscheck::page;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,25 @@ const REFRESH: Duration = Duration::from_millis(1500);
 pub fn binary() -> PathBuf {
     std::env::var_os("INFERSCOPE_BIN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/inferscope"), PathBuf::from)
+}
+
+/// How an agent is started.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// YAML without `listen`.
+    pub configuration: &'a str,
+    /// Its log filter.
+    pub log: &'a str,
+    /// As whom.
+    pub identity: Identity,
+    /// More of its environment.
+    pub variables: &'a [(&'a str, &'a OsStr)],
+}
+
+impl Default for Start<'_> {
+    fn default() -> Self {
+        Start { configuration: "", log: "info", identity: Identity::Same, variables: &[] }
+    }
 }
 
 /// A running agent.
@@ -41,22 +62,32 @@ impl Agent {
 
     /// As [`Agent::start`], with a log filter.
     pub fn start_with(folder: &Path, configuration: &str, log: &str) -> Result<Agent> {
-        fs::create_dir_all(folder)?;
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let config = folder.join("inferscope.yaml");
-        fs::write(&config, format!("listen: {address}\n{configuration}"))?;
-        // Restarted agents write on behind their predecessors.
-        let errors = File::options().create(true).append(true).open(folder.join("stderr"))?;
-        let mut command = Command::new(binary());
-        command.arg("run").arg("--config").arg(&config).args(["--log", log]);
-        command.arg("--records").arg(folder.join("records.jsonl"));
-        command.stdin(Stdio::null()).stdout(errors.try_clone()?).stderr(errors);
-        let group = ProcessGroup::spawn(&mut command).context("the agent does not start")?;
-        let mut agent = Agent { address, folder: folder.to_owned(), group };
+        Agent::start_as(folder, &Start { configuration, log, ..Start::default() })
+    }
+
+    /// As [`Agent::start`], as `start` says.
+    pub fn start_as(folder: &Path, start: &Start<'_>) -> Result<Agent> {
+        let mut agent = Agent::spawn(folder, start)?;
         agent.wait_until("the agent is healthy", |agent| {
             Ok(agent.get("/healthz").is_ok_and(|text| text == "ok\n" || text == "ok"))
         })?;
         Ok(agent)
+    }
+
+    /// As [`Agent::start_as`], without waiting for it to be well.
+    pub fn spawn(folder: &Path, start: &Start<'_>) -> Result<Agent> {
+        fs::create_dir_all(folder)?;
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let config = folder.join("inferscope.yaml");
+        fs::write(&config, format!("listen: {address}\n{}", start.configuration))?;
+        // Restarted agents write on behind their predecessors.
+        let errors = File::options().create(true).append(true).open(folder.join("stderr"))?;
+        let mut command = start.identity.command(&binary(), folder)?;
+        command.arg("run").arg("--config").arg(&config).args(["--log", start.log]);
+        command.arg("--records").arg(folder.join("records.jsonl"));
+        command.envs(start.variables.iter().copied()).stdout(errors.try_clone()?).stderr(errors);
+        let group = ProcessGroup::spawn(&mut command).context("the agent does not start")?;
+        Ok(Agent { address, folder: folder.to_owned(), group })
     }
 
     /// Where it listens.

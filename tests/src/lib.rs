@@ -1,6 +1,6 @@
 //! What the tests and the demo share: a small server, load clients that time themselves, and the real servers as guards.
 //!
-//! All but `agent` and `agreement` know nothing of the agent: they are the other side of what it measures. `offline`, `triton` and the
+//! All but `agent`, `agreement` and `identity` know nothing of the agent: they are the other side of what it measures. `offline`, `triton` and the
 //! engine tests borrow its reader of metrics pages, and its comparison of two of them.
 
 pub mod agent;
@@ -10,6 +10,7 @@ pub mod comfyui;
 pub mod dashboard;
 pub mod exchange;
 pub mod flood;
+pub mod identity;
 pub mod load;
 pub mod mixed;
 pub mod offline;

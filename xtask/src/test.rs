@@ -7,7 +7,7 @@ use crate::privilege::Privilege;
 use crate::setup::{self, deploy, engines, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
-use crate::{bpf_toolchain, build, cache, image};
+use crate::{bpf_toolchain, build, cache, dist, image};
 use anyhow::Result;
 use std::env;
 use std::path::Path;
@@ -96,6 +96,8 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
         summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
     }
     summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
+    // From the agent of the tests: an optimised one takes minutes more, and installs no otherwise.
+    summary.step("a release to install", || dist::make(Profile::Dev).map(|_| Outcome::Done))?;
     summary.step("tests of what deploy/ ships", || as_root("deploy"))
 }
 

@@ -2,11 +2,15 @@
 
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 mod links;
+mod markdown;
+mod tree;
+
+use self::tree::Tree;
 
 /// A Rust file above this is a defect.
 const RUST_LINES: usize = 600;
@@ -21,12 +25,22 @@ pub fn check() -> Result<()> {
     let listing = listing.context("git ls-files")?;
     ensure!(listing.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listing.stderr));
     let names = String::from_utf8(listing.stdout).context("a tracked file's name is not UTF-8")?;
-    let mut findings = Vec::new();
+    let (mut tree, mut texts) = (Tree::default(), BTreeMap::new());
     for name in names.split_terminator('\0') {
-        // Deleted but not yet committed, or not text: nothing to read.
-        let Ok(text) = fs::read_to_string(workspace::root().join(name)) else { continue };
-        findings.extend(judge(name, &text));
-        findings.extend(links::dead(name, &text, &|path: &Path| workspace::root().join(path).exists()));
+        let path = workspace::root().join(name);
+        // Deleted but not yet committed.
+        if !path.exists() {
+            continue;
+        }
+        // What is not text has nothing to read.
+        let text = fs::read_to_string(path).unwrap_or_default();
+        tree.add(name, if name.ends_with(".md") { markdown::anchors(&text) } else { BTreeSet::new() });
+        texts.insert(name, text);
+    }
+    let mut findings = Vec::new();
+    for (name, text) in &texts {
+        findings.extend(judge(name, text));
+        findings.extend(links::dead(name, text, &tree));
     }
     if findings.is_empty() {
         return Ok(());

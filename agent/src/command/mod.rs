@@ -2,12 +2,14 @@
 
 mod check;
 mod gpus;
+mod health;
 mod record;
 mod replay;
 mod run;
 mod show;
 
 use crate::cli::{Cli, Command};
+use crate::host::privilege::secrecy;
 use std::process::ExitCode;
 
 /// Arguments or configuration are wrong; nothing was started.
@@ -19,6 +21,7 @@ pub fn execute(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Health(arguments) => health::health(&arguments),
         Command::Record(arguments) => record::record(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Config(arguments) => show::show(&arguments),
@@ -35,6 +38,13 @@ fn unusable(problem: &dyn std::fmt::Display) -> ExitCode {
 fn failed(problem: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("inferscope: {problem}");
     ExitCode::FAILURE
+}
+
+/// What is read from servers' processes does not get into a core dump.
+fn keep_memory() {
+    if let Err(error) = secrecy::keep_memory() {
+        tracing::warn!("core dumps cannot be switched off: {error}");
+    }
 }
 
 /// Where `--records` goes.

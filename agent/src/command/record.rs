@@ -1,6 +1,6 @@
 //! `inferscope record`: what the core would be told, on a tape.
 
-use super::{failed, unusable};
+use super::{failed, keep_memory, unusable};
 use crate::cli::Record;
 use crate::config::Config;
 use crate::core::{Core, Options, Output};
@@ -20,6 +20,7 @@ pub(super) fn record(arguments: &Record) -> ExitCode {
         Err(problems) => return unusable(&problems),
     };
     let _log = Log::start(&config.log);
+    keep_memory();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start: {error}")),

@@ -1,11 +1,12 @@
 //! `inferscope run`: the daemon.
 
 use super::gpus::Gpus;
-use super::{failed, records, unusable};
+use super::{failed, keep_memory, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
 use crate::core::Options;
 use crate::crosscheck::watch::Watch;
+use crate::export::otlp::{self, Otlp};
 use crate::export::prometheus::{self, Exposed, Health};
 use crate::host::self_usage;
 use crate::live::{Arrived, Live};
@@ -13,6 +14,7 @@ use crate::log::Log;
 use crate::metric::Metrics;
 use crate::pipeline::Pipeline;
 use crate::servers::ServerState;
+use crate::service::Service;
 use crate::status::{self, Attachment};
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
@@ -30,6 +32,7 @@ pub(super) fn run(arguments: &Run) -> ExitCode {
         Err(problems) => return unusable(&problems),
     };
     let log = Log::start(&config.log);
+    keep_memory();
     let records = match records(arguments.records.as_deref()) {
         Ok(records) => records,
         Err(error) => return failed(&format!("cannot write the request log: {error}")),
@@ -57,6 +60,8 @@ struct Daemon<'a> {
     metrics: Arc<Metrics>,
     gpus: Gpus,
     exposed: Arc<Exposed>,
+    otlp: Option<Otlp>,
+    service: Service,
     started: Instant,
     refreshed: Option<Instant>,
 }
@@ -83,7 +88,7 @@ impl Daemon<'_> {
         config: Config,
         log: Log,
         metrics: Arc<Metrics>,
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
     ) -> anyhow::Result<()> {
         let signals = Signals::new()?;
         // The address first: two agents on one host would trace everything twice.
@@ -96,12 +101,30 @@ impl Daemon<'_> {
         }));
         let live = Live::start(&config)?;
         let _watch = if config.cross_check { Some(Watch::start(&config, address, metrics.clone())?) } else { None };
+        let otlp = otlp::start(&config, &metrics, &live.known)?.map(|(otlp, spans)| {
+            pipeline.set_spans(spans);
+            otlp
+        });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
+        let mut service = Service::new();
+        service.ready();
         let started = Instant::now();
-        let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, started, refreshed: None };
+        let mut daemon = Daemon {
+            arguments,
+            config,
+            log,
+            live,
+            pipeline,
+            metrics,
+            gpus,
+            exposed,
+            otlp,
+            service,
+            started,
+            refreshed: None,
+        };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -127,6 +150,7 @@ impl Daemon<'_> {
                 self.refreshed = Some(Instant::now());
                 self.refresh();
             }
+            self.service.turned();
         }
     }
 
@@ -156,6 +180,11 @@ impl Daemon<'_> {
             gpu: self.gpus.status(),
         };
         self.metrics.processes(&status.processes);
+        let attachments = || status.processes.iter().map(|process| &process.attachment);
+        self.service.watches(
+            attachments().filter(|attachment| matches!(attachment, Attachment::Attached)).count(),
+            attachments().filter(|attachment| matches!(attachment, Attachment::Unsupported { .. })).count(),
+        );
         self.exposed.set_status(status);
     }
 
@@ -184,10 +213,13 @@ impl Daemon<'_> {
     /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
     /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { mut live, mut pipeline, metrics, .. } = self;
+        let Daemon { mut live, mut pipeline, metrics, otlp, service, .. } = self;
+        service.stopping();
         live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
+        otlp.iter().for_each(Otlp::stop);
         live.stop();
+        otlp.into_iter().for_each(Otlp::wait);
     }
 }
 

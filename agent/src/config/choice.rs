@@ -70,6 +70,46 @@ choice! {
     }
 }
 
+choice! {
+    /// How a collector is spoken to.
+    Protocol {
+        /// gRPC.
+        Grpc = "grpc",
+        /// Protobuf over HTTP/1.1.
+        Http = "http/protobuf",
+    }
+}
+
+choice! {
+    /// How what is sent is compressed.
+    Compression {
+        /// Not at all.
+        None = "none",
+        /// gzip.
+        Gzip = "gzip",
+    }
+}
+
+choice! {
+    /// What counters and histograms are counted from.
+    Temporality {
+        /// The beginning of the series.
+        Cumulative = "cumulative",
+        /// The last export that arrived.
+        Delta = "delta",
+    }
+}
+
+choice! {
+    /// Which buckets histograms are sent with.
+    Aggregation {
+        /// The configured ones.
+        Explicit = "explicit",
+        /// Base-2 exponential ones.
+        Exponential = "exponential",
+    }
+}
+
 /// "a, b or c"
 fn words(all: &[&str]) -> String {
     match all {

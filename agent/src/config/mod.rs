@@ -7,21 +7,27 @@
 mod choice;
 mod document;
 mod gpu;
+mod otlp;
 pub mod problem;
+#[cfg(test)]
+mod reference;
 mod rule;
 mod setting;
 mod suggest;
 mod target;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod yaml;
 
-pub use self::choice::{EngineMessages, Http, Source};
+pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
 pub use self::gpu::Gpu;
+pub use self::otlp::{Destination, Destinations, Otlp, Spans, Texts, Tls};
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
 use self::problem::{Path, Problem, Problems};
+pub use self::rule::endpoint;
 use self::rule::{bucket_bounds, log_filter, ring_bytes, within};
 use self::setting::{Setting, settings};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -61,6 +67,8 @@ settings! {
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;
+        /// Where metrics and spans are sent over OTLP.
+        otlp: Otlp = Otlp::default();
         /// Bounds on what the agent holds. What lies beyond is counted, never silently dropped.
         limits: Limits = Limits::default();
         /// Upper bounds of histogram buckets, in seconds, ascending. Changing them breaks quantiles over the change.
@@ -154,16 +162,14 @@ impl Config {
     pub fn load(file: Option<&std::path::Path>) -> Result<Config, Invalid> {
         let path = file.unwrap_or(std::path::Path::new(DEFAULT_PATH));
         let name = path.display().to_string();
-        match fs::read_to_string(path) {
+        match read(path) {
             Ok(text) => Config::parse(&name, &text),
-            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(ReadError::Io(error)) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Config::default())
+            }
             Err(error) => Err(Invalid {
                 file: name,
-                problems: vec![Problem {
-                    line: None,
-                    path: Path::default(),
-                    message: format!("cannot be read: {error}"),
-                }],
+                problems: vec![Problem { line: None, path: Path::default(), message: error.to_string() }],
             }),
         }
     }
@@ -200,6 +206,22 @@ impl Config {
     pub fn to_yaml(&self) -> String {
         format!("{PREAMBLE}\n{}", self.write().document())
     }
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is not used, because {0}")]
+    Untrusted(String),
+}
+
+/// Judges the very file that is then read.
+fn read(path: &std::path::Path) -> Result<String, ReadError> {
+    let mut file = fs::File::open(path)?;
+    trust::judge(&file.metadata()?).map_err(ReadError::Untrusted)?;
+    Ok(io::read_to_string(&mut file)?)
 }
 
 /// Whether `filter` can be a value of `log`; for the command line, which can override it.

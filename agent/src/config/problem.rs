@@ -74,6 +74,15 @@ impl fmt::Display for Path {
     }
 }
 
+impl Invalid {
+    /// Variables of the environment that cannot be used.
+    #[must_use]
+    pub fn environment(problems: Vec<String>) -> Invalid {
+        let problem = |message| Problem { line: None, path: Path::default(), message };
+        Invalid { file: "environment".to_owned(), problems: problems.into_iter().map(problem).collect() }
+    }
+}
+
 impl Problems {
     /// Adds a problem; its line is looked up later, where the text is known.
     pub fn add(&mut self, path: &Path, message: impl Into<String>) {

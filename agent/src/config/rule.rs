@@ -61,6 +61,33 @@ pub fn label_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A name of an attribute, as OpenTelemetry writes them.
+pub fn attribute_name(name: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(known) {
+        return Ok(());
+    }
+    Err("expected a name of letters, digits and `_`, `.`, `-`, `/` that begins with a letter".to_owned())
+}
+
+/// A name of a header.
+pub fn header_name(name: &str) -> Result<(), String> {
+    let known = hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
+    if known { Ok(()) } else { Err("expected a header name".to_owned()) }
+}
+
+/// Where a collector listens.
+pub fn endpoint(text: &str) -> Result<(), String> {
+    let uri: Option<hyper::Uri> = text.parse().ok();
+    let known = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    if known { Ok(()) } else { Err(format!("expected an address like http://collector:4317, found {text:?}")) }
+}
+
+/// A share.
+pub fn ratio(share: &f64) -> Result<(), String> {
+    within(0.0..=1.0)(share)
+}
+
 /// A workflow's hash, as in the label `workflow`.
 pub fn workflow_hash(hash: &str) -> Result<(), String> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

@@ -160,6 +160,16 @@ impl Setting for u32 {
     }
 }
 
+impl Setting for f64 {
+    fn read(value: &Value, path: &Path, problems: &mut Problems) -> Option<Self> {
+        read_as(value, path, problems, "a number", |value| value.as_f64().filter(|number| number.is_finite()))
+    }
+
+    fn write(&self) -> Yaml {
+        Yaml::Scalar(self.to_string())
+    }
+}
+
 impl Setting for String {
     fn read(value: &Value, path: &Path, problems: &mut Problems) -> Option<Self> {
         read_as(value, path, problems, "text", |value| value.as_str().map(str::to_owned))

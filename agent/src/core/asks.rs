@@ -11,8 +11,7 @@ use super::Output;
 use crate::event::{ConnKey, Layer, Nanos};
 use crate::issue::Issue;
 use crate::request::ask::{Answered, AskId, Asked, Cause, Protocol, Refusal};
-use crate::request::{Inference, Origin, Quality, Record, Status};
-use crate::wire::trace::TraceContext;
+use crate::request::{Caller, Inference, Origin, Quality, Record, Status};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Requests followed at once.
@@ -62,7 +61,7 @@ pub(super) struct Ask {
     /// "" where it has none; `None` where that was not seen.
     pub id: Option<String>,
     pub arrival: Nanos,
-    pub trace: Option<TraceContext>,
+    pub trace: Option<Caller>,
     pub answers: Answers,
 }
 
@@ -196,8 +195,7 @@ impl Asks {
     fn claimed(&mut self, id: AskId, how: Claimed) -> Option<Asked> {
         let Open { ask, claimed, .. } = self.open.get_mut(&id)?;
         *claimed = how;
-        let Ask { protocol, arrival, trace, answers, .. } = *ask;
-        let model = ask.model.clone();
+        let Ask { protocol, arrival, trace, answers, model, .. } = ask.clone();
         self.forget(id, &model);
         if answers == Answers::Shared {
             self.open.remove(&id);

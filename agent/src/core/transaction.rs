@@ -6,8 +6,8 @@ use super::{Output, Server, Told};
 use crate::engine::{Exchange, Facts, Purpose, Requests};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{AskId, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
-use crate::wire::trace::TraceContext;
+use crate::job::Handover;
+use crate::request::{AskId, Caller, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
 use crate::wire::{Message, RequestHead, ResponseHead, Side, grpc, header, sse};
 
 /// A request in flight.
@@ -17,7 +17,7 @@ pub(super) struct Transaction {
     exchange: Option<Box<dyn Exchange>>,
     body: Body,
     told: Told,
-    trace: Option<TraceContext>,
+    trace: Option<Caller>,
     ask: Option<AskId>,
 }
 
@@ -45,7 +45,7 @@ impl Transaction {
             exchange: server.engine.open(head),
             body: Body::Whole,
             told: server.told,
-            trace: header(&head.headers, "traceparent").and_then(TraceContext::parse),
+            trace: Caller::read(&head.headers),
             ask: None,
         }
     }
@@ -72,7 +72,15 @@ impl Transaction {
 
     fn asks_for(&self, facts: &Facts, arrival: Nanos) -> Ask {
         let (model, id) = (facts.model.clone().unwrap_or_default(), facts.id.clone());
-        Ask { protocol: Protocol::Http, thread: 0, model, id, arrival, trace: self.trace, answers: Answers::Own }
+        Ask {
+            protocol: Protocol::Http,
+            thread: 0,
+            model,
+            id,
+            arrival,
+            trace: self.trace.clone(),
+            answers: Answers::Own,
+        }
     }
 
     /// Whether its body holds any number of requests. Nothing is said of it as a whole then.
@@ -219,7 +227,8 @@ impl Transaction {
             Purpose::Jobs if record.code == 0 => None,
             Purpose::Jobs => {
                 let Record { arrival, end: answered, code, .. } = record;
-                Some(Ended::Jobs(Exchanged { arrival, answered, code, told: exchange.told() }))
+                let handover = Handover { arrival, answered, trace: self.trace };
+                Some(Ended::Jobs(Exchanged { handover, code, told: exchange.told() }))
             }
         }
     }

@@ -4,8 +4,10 @@
 //! to the nearest server among itself and its ancestors. What a device does is credited to a server only where nobody
 //! else is on it, or where the driver sampled each process; otherwise it is nobody's. Holds no metrics.
 
+pub mod circumstance;
 pub mod condition;
 pub mod energy;
+pub mod ledger;
 #[cfg(test)]
 mod tests;
 

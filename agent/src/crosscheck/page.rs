@@ -14,6 +14,14 @@ const BYTES: u64 = 32 << 20;
 /// # Errors
 /// When nobody listens, the answer does not come in time, or it is not a page.
 pub fn read(server: SocketAddr, path: &str) -> io::Result<String> {
+    body(&answer(server, path)?).map(str::to_owned).map_err(io::Error::other)
+}
+
+/// What the server says of `path`, head and body, whatever its status.
+///
+/// # Errors
+/// When nobody listens, or the answer does not come in time.
+pub fn answer(server: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -22,7 +30,7 @@ pub fn read(server: SocketAddr, path: &str) -> io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(BYTES).read_to_string(&mut answer)?;
-    body(&answer).map(str::to_owned).map_err(io::Error::other)
+    Ok(answer)
 }
 
 /// The body of an answer, or its status line.

@@ -49,6 +49,23 @@ pub fn mapped_file(line: &str) -> Option<MappedFile> {
     file.then(|| MappedFile { id: FileId { device: device.to_owned(), inode }, path: path.to_owned() })
 }
 
+/// Where in its file stands what a process maps at this address; absent where it maps no file as code there.
+#[must_use]
+pub fn file_offset(tgid: Tgid, address: u64) -> Option<u64> {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", tgid.0)).ok()?;
+    maps.lines().find_map(|line| offset_in(line, address))
+}
+
+fn offset_in(line: &str, address: u64) -> Option<u64> {
+    mapped_file(line)?;
+    let mut fields = line.split(' ');
+    let (range, _, offset) = (fields.next()?, fields.next()?, fields.next()?);
+    let (from, to) = range.split_once('-')?;
+    let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
+    let (from, to, offset) = (hexadecimal(from)?, hexadecimal(to)?, hexadecimal(offset)?);
+    (from..to).contains(&address).then(|| address.checked_sub(from)?.checked_add(offset))?
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -62,5 +79,13 @@ mod tests {
         assert!(mapped_file("7f0-7f1 rw-p 00026000 fe:00 132 /usr/lib/libc.so.6").is_none());
         assert!(mapped_file("7f0-7f1 r-xp 00000000 00:00 0 [vdso]").is_none());
         assert_eq!(mapped_file("7-8 r-xp 0 fe:00 9                  /a b (deleted)").unwrap().path, "/a b (deleted)");
+    }
+
+    #[test]
+    fn an_address_has_a_place_in_its_file() {
+        let line = "7f00-7fff r-xp 00026000 fe:00 132 /usr/lib/libc.so.6";
+        assert_eq!(offset_in(line, 0x7f10), Some(0x26010));
+        assert_eq!(offset_in(line, 0x7fff), None);
+        assert_eq!(offset_in("7f00-7fff r--p 00026000 fe:00 132 /usr/lib/libc.so.6", 0x7f10), None);
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::event::Tgid;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fs, io};
 
 /// TCP states in /proc/PID/net/tcp (include/net/tcp_states.h).
 const ESTABLISHED: &str = "01";
@@ -15,13 +15,17 @@ const STREAM: &str = "0001";
 const CONNECTED: &str = "03";
 const ACCEPTS: &str = "00010000";
 
-/// Descriptors of accepted, established connections of a process. Empty where /proc cannot be read.
-#[must_use]
-pub fn served(tgid: Tgid) -> Vec<u32> {
+/// Descriptors of accepted, established connections of a process.
+///
+/// # Errors
+/// When its descriptors cannot be listed: it is gone, or permission is missing.
+pub fn served(tgid: Tgid) -> io::Result<Vec<u32>> {
     let net = |name: &str| fs::read_to_string(format!("/proc/{}/net/{name}", tgid.0)).unwrap_or_default();
     let mut established = accepted(&[&net("tcp"), &net("tcp6")]);
     established.extend(accepted_unix(&net("unix")));
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{}/fd", tgid.0)) else { return Vec::new() };
+    let folder = format!("/proc/{}/fd", tgid.0);
+    let descriptors = fs::read_dir(&folder)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot list {folder}: {error}")))?;
     let served = descriptors.filter_map(|entry| {
         let entry = entry.ok()?;
         let link = fs::read_link(entry.path()).ok()?;
@@ -29,7 +33,7 @@ pub fn served(tgid: Tgid) -> Vec<u32> {
         let descriptor = entry.file_name().to_str()?.parse().ok()?;
         established.contains(&inode).then_some(descriptor)
     });
-    served.collect()
+    Ok(served.collect())
 }
 
 /// Where somebody in a process's network namespace listens on `port`, as this process can reach it: the loopback address

@@ -7,6 +7,7 @@ use super::plan::{self, Probe};
 use crate::engine::{Library, Target};
 use crate::event::{LOG, Tgid};
 use crate::host::maps::{self, FileId, MappedFile};
+use crate::host::privilege::{Capability, Held};
 use crate::host::sockets;
 use crate::status::{self, HookState};
 use aya::Ebpf;
@@ -16,6 +17,8 @@ use aya::programs::{Program, ProgramError, RawTracePoint, TracePoint, UProbe};
 use aya::sys::{Stats, enable_stats};
 use inferscope_ebpf::{Hook, SOURCE_SYSCALLS, SOURCE_UPROBES};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -39,10 +42,28 @@ pub enum Source {
 pub enum AttachError {
     /// It is gone, or /proc does not let us look.
     #[error("cannot read /proc/{0}/maps: {1}")]
-    Maps(u32, std::io::Error),
+    Maps(u32, io::Error),
+    /// The kernel does not let us: a program, or a probe.
+    #[error("{0}")]
+    Refused(String),
     /// A program or map of ours.
     #[error("{0}")]
     Program(String),
+}
+
+impl AttachError {
+    fn of(error: &ProgramError) -> AttachError {
+        let text = with_causes(error);
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            if error.downcast_ref().is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::PermissionDenied) {
+                let blame = Held::now().blame(&[Capability::Perfmon, Capability::SysAdmin]);
+                return AttachError::Refused(format!("the kernel refuses a uprobe: {text}{blame}"));
+            }
+            cause = error.source();
+        }
+        AttachError::Program(text)
+    }
 }
 
 #[derive(Default)]
@@ -174,7 +195,7 @@ impl Probes {
         };
         let program = self.program::<UProbe>(probe.program)?;
         let link = program.attach(point, path, UProbeScope::OneProcess(pid));
-        link.and_then(|link| program.take_link(link)).map_err(|error| AttachError::Program(with_causes(&error)))
+        link.and_then(|link| program.take_link(link)).map_err(|error| AttachError::of(&error))
     }
 
     /// Takes every probe off these processes and forgets their connections. In a thread of its own: the kernel waits for
@@ -223,7 +244,8 @@ impl Probes {
         let planned = match plan::plan(&path, target) {
             Ok(planned) => planned,
             Err(error) => {
-                tracing::warn!(pid = tgid.0, "no probes in {}: {error}", file.path);
+                let blame = Held::now().blame(&[Capability::SysPtrace, Capability::DacReadSearch]);
+                tracing::warn!(pid = tgid.0, "no probes in {}: {error}{blame}", file.path);
                 return;
             }
         };
@@ -263,7 +285,10 @@ impl Probes {
     {
         let program = self.ebpf.program_mut(name);
         let program = program.ok_or_else(|| AttachError::Program(format!("there is no program `{name}`")))?;
-        load_program(name, program).map_err(|error| AttachError::Program(error.to_string()))?;
+        load_program(name, program).map_err(|error| match error {
+            LoadError::Permission { .. } => AttachError::Refused(error.to_string()),
+            _ => AttachError::Program(error.to_string()),
+        })?;
         program.try_into().map_err(|error: ProgramError| AttachError::Program(error.to_string()))
     }
 
@@ -292,7 +317,12 @@ impl Probes {
 
     fn add_open_connections(&mut self, tgid: Tgid) {
         let generation = crate::host::clock::now().0 as u32;
-        for descriptor in sockets::served(tgid) {
+        let served = sockets::served(tgid).unwrap_or_else(|error| {
+            let blame = Held::now().blame(&[Capability::SysPtrace, Capability::DacReadSearch]);
+            tracing::warn!(pid = tgid.0, "connections that are open already are not known: {error}{blame}");
+            Vec::new()
+        });
+        for descriptor in served {
             self.connections.add_midway(tgid, descriptor, generation);
         }
     }

@@ -4,10 +4,12 @@ use super::attach::Probes;
 use super::capture::Capture;
 use super::connections::Connections;
 use super::logger;
+use crate::host::privilege::{Capability, Held};
 use aya::maps::{Array, Map};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use inferscope_ebpf::{Cookie, Hook};
+use std::io;
 
 /// The compiled programs. agent/build.rs makes them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("INFERSCOPE_BPF_OBJECT"));
@@ -31,10 +33,16 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No permission.
-    #[error(
-        "the kernel refused to load BPF programs ({0}): run as root, or with CAP_BPF and CAP_PERFMON (before kernel 5.8: CAP_SYS_ADMIN)"
-    )]
-    Permission(std::io::Error),
+    #[error("the kernel refused to load BPF programs: {error}{blame}")]
+    Permission {
+        /// What it said.
+        error: io::Error,
+        /// Which capabilities are missing.
+        blame: String,
+    },
+    /// No permission to attach uprobes.
+    #[error("{0}")]
+    Uprobes(String),
     /// The object itself.
     #[error("the BPF object could not be loaded: {0}")]
     Object(#[from] EbpfError),
@@ -48,7 +56,7 @@ pub enum LoadError {
     },
     /// The thread or the reactor that reads.
     #[error("cannot start reading: {0}")]
-    Thread(std::io::Error),
+    Thread(io::Error),
     /// A map.
     #[error("the BPF map `{0}` is missing or of another type")]
     Map(&'static str),
@@ -104,13 +112,17 @@ pub fn load(options: Options) -> Result<Kernel, LoadError> {
     })
 }
 
+fn no_permission(error: io::Error) -> LoadError {
+    LoadError::Permission { error, blame: Held::now().blame(&[Capability::Bpf, Capability::Perfmon]) }
+}
+
 fn permission(error: EbpfError) -> LoadError {
     use aya::maps::MapError;
     match error {
         EbpfError::MapError(MapError::CreateError { io_error, .. })
-            if io_error.kind() == std::io::ErrorKind::PermissionDenied =>
+            if io_error.kind() == io::ErrorKind::PermissionDenied =>
         {
-            LoadError::Permission(io_error)
+            no_permission(io_error)
         }
         other => LoadError::Object(other),
     }
@@ -138,8 +150,8 @@ pub(super) fn load_program(name: &str, program: &mut Program) -> Result<Option<L
 
 fn refused(name: &str, error: ProgramError) -> LoadError {
     match error {
-        ProgramError::LoadError { io_error, .. } if io_error.kind() == std::io::ErrorKind::PermissionDenied => {
-            LoadError::Permission(io_error)
+        ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::PermissionDenied => {
+            no_permission(io_error)
         }
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();

@@ -12,3 +12,4 @@ pub mod logger;
 pub mod placement;
 pub mod plan;
 mod pod;
+pub mod trial;

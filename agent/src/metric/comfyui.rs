@@ -1,10 +1,11 @@
 //! What jobs say: work, steps, nodes, images, and the API that jobs are handed over to.
 
 use super::catalog;
+use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
 use super::label::{Server, sanitised};
 use super::name::Names;
-use super::sink::{counter, gauge, histogram, observe, seconds};
+use super::sink::{counter, distribution, gauge, histogram, observe, seconds, timed};
 use crate::config::Config;
 use crate::core::{Busy, Reply};
 use crate::issue::Issue;
@@ -21,9 +22,9 @@ pub(super) struct Jobs {
     prompts: Family<Ended, Counter>,
     images: Family<OfWorkflow, Counter>,
     failures: Family<Failed, Counter>,
-    duration: Family<OfWorkflow, Histogram>,
+    duration: Family<OfWorkflow, Distribution>,
     queue: Family<OfWorkflow, Histogram>,
-    first_step: Family<OfWorkflow, Histogram>,
+    first_step: Family<OfWorkflow, Distribution>,
     steps: Family<Sampled, Histogram>,
     nodes: Family<OfClass, Histogram>,
     cached: Family<OfWorkflow, Counter>,
@@ -126,9 +127,9 @@ impl Jobs {
             prompts: counter(book, &catalog::PROMPTS),
             images: counter(book, &catalog::IMAGES),
             failures: counter(book, &catalog::GENERATION_FAILURES),
-            duration: histogram(book, &catalog::GENERATION_DURATION, buckets),
+            duration: distribution(book, &catalog::GENERATION_DURATION, buckets),
             queue: histogram(book, &catalog::JOB_QUEUE_DURATION, buckets),
-            first_step: histogram(book, &catalog::TIME_TO_FIRST_STEP, buckets),
+            first_step: distribution(book, &catalog::TIME_TO_FIRST_STEP, buckets),
             steps: histogram(book, &catalog::STEP_DURATION, buckets),
             nodes: histogram(book, &catalog::NODE_DURATION, buckets),
             cached: counter(book, &catalog::NODES_CACHED),
@@ -142,7 +143,7 @@ impl Jobs {
     }
 
     /// A job is over.
-    pub fn record(&self, server: Server, record: &Record, issue: &dyn Fn(Issue)) {
+    pub fn record(&self, server: Server, record: &Record, exemplar: Option<&Exemplar>, issue: &dyn Fn(Issue)) {
         let mut names = self.names();
         let Kinds { given, workflows, errors, .. } = &mut *names;
         let workflow = given.get(&record.workflow).unwrap_or(&record.workflow);
@@ -155,9 +156,10 @@ impl Jobs {
         count(&self.images, &job, record.images);
         count(&self.cached, &job, record.cached);
         observe(&self.queue, &job, record.queue());
-        observe(&self.first_step, &job, record.to_first_step());
-        observe(&self.duration, &job, record.duration().filter(|_| record.status == Status::Success));
-        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(*load)));
+        timed(&self.first_step, &job, record.to_first_step(), exemplar);
+        let took = record.duration().filter(|_| record.status == Status::Success);
+        timed(&self.duration, &job, took, exemplar);
+        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(load.nanos())));
         self.work(&mut names, &job.server, record, issue);
     }
 
@@ -166,7 +168,7 @@ impl Jobs {
         if !record.complete() {
             return;
         }
-        for node in &record.nodes {
+        for node in record.nodes() {
             let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
             let class_type = admit(&mut names.classes, server, &node.class, issue);
             observe(&self.nodes, &OfClass { host, class_type }, Some(node.nanos));
@@ -214,7 +216,8 @@ impl Jobs {
         prompts.retain(|labels| server(&labels.job.server));
         failures.retain(|labels| server(&labels.job.server));
         [images, cached].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
-        [duration, queue, first_step].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
+        [duration, first_step].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
+        queue.retain(|labels| server(&labels.server));
         steps.retain(|labels| server(&labels.server));
         nodes.retain(|labels| host(&labels.host));
         self.loads.retain(server);

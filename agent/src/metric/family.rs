@@ -26,11 +26,23 @@ impl<L: EncodeLabelSet + Clone + fmt::Debug + Ord + Send + Sync + 'static> Label
 /// Says how many series a family has.
 type Size = Box<dyn Fn() -> usize + Send + Sync>;
 
+/// Which buckets a histogram has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resolution {
+    /// The configured ones.
+    #[default]
+    Explicit,
+    /// Base-2 exponential ones as well.
+    Exponential,
+}
+
 /// Every metric that was registered, and how many series each has.
 #[derive(Default)]
 pub struct Book {
     /// For encoders.
     pub registry: Registry,
+    /// Of all histograms.
+    pub resolution: Resolution,
     sizes: Vec<(&'static str, Size)>,
 }
 
@@ -110,9 +122,9 @@ impl<L: Labels, M: EncodeMetric + TypedMetric> EncodeMetric for Family<L, M> {
 
 impl Book {
     /// A book whose metrics all carry these labels.
-    pub fn new(external: &BTreeMap<String, String>) -> Book {
+    pub fn new(external: &BTreeMap<String, String>, resolution: Resolution) -> Book {
         let labels = external.iter().map(|(name, value)| (name.clone().into(), value.clone().into()));
-        Book { registry: Registry::with_labels(labels), sizes: Vec::new() }
+        Book { registry: Registry::with_labels(labels), resolution, sizes: Vec::new() }
     }
 
     /// Registers a metric of the catalog; `lines` is how many series of the exposition one of its series is.

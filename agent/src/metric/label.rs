@@ -158,6 +158,22 @@ pub struct ByOutcome {
     pub outcome: &'static str,
 }
 
+/// One attempt to send something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Export {
+    pub exporter: &'static str,
+    /// Host and port of a collector.
+    pub destination: Arc<str>,
+    pub outcome: &'static str,
+}
+
+/// Spans, by what became of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct Shipment {
+    pub destination: Arc<str>,
+    pub fate: &'static str,
+}
+
 /// `inferscope_build_info`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct Build {

@@ -6,6 +6,8 @@
 pub mod catalog;
 mod comfyui;
 mod crosscheck;
+mod distribution;
+mod export;
 mod family;
 mod gpu;
 mod label;
@@ -13,7 +15,10 @@ mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod triton;
 
+pub use distribution::Exemplar;
+pub use family::Resolution;
+pub use label::sanitised;
 pub use sink::{Metrics, Running, SelfUsage};

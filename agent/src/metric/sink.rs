@@ -6,11 +6,13 @@
 use super::catalog::{self, BucketSet, Kind, Metric};
 use super::comfyui::Jobs;
 use super::crosscheck::Differences;
+use super::distribution::{self, Distribution, Exemplar};
+use super::export::Exports;
 use super::family::{Book, Family, Labels};
 use super::gpu::{Gpus, Taken};
 use super::label::{
-    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Incomplete, Lost, OfScheduler, OfServer,
-    Outcome, Refused, Server, Sourced, StandingOf, Unsupported, sanitised,
+    Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Export, Incomplete, Lost, OfScheduler,
+    OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
 };
 use super::name::Names;
 use super::schedule::{Schedules, Shared};
@@ -44,8 +46,8 @@ type Seconds = Counter<f64, AtomicU64>;
 pub struct Metrics {
     book: Book,
     requests: Family<Outcome, Counter>,
-    duration: Family<Call, Histogram>,
-    first_token: Family<Call, Histogram>,
+    duration: Family<Call, Distribution>,
+    first_token: Family<Call, Distribution>,
     inter_token: Family<Sourced, Histogram>,
     per_output_token: Family<Server, Histogram>,
     generated: Family<Sourced, Counter>,
@@ -56,6 +58,7 @@ pub struct Metrics {
     inferences: Inferences,
     jobs: Jobs,
     differences: Differences,
+    exports: Exports,
     pub(super) gpus: Gpus,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
@@ -112,15 +115,15 @@ impl Metrics {
     /// No series yet but the one that says which agent this is.
     #[must_use]
     pub fn new(config: &Config) -> Metrics {
-        let mut book = Book::new(&config.labels.0);
+        let mut book = Book::new(&config.labels.0, config.otlp.resolution());
         let build: Family<Build, Gauge> = gauge(&mut book, &catalog::BUILD);
         build.with(&Build { version: env!("CARGO_PKG_VERSION") }, |gauge| {
             gauge.set(1);
         });
         Metrics {
             requests: counter(&mut book, &catalog::REQUESTS),
-            duration: histogram(&mut book, &catalog::REQUEST_DURATION, &config.buckets),
-            first_token: histogram(&mut book, &catalog::TIME_TO_FIRST_TOKEN, &config.buckets),
+            duration: distribution(&mut book, &catalog::REQUEST_DURATION, &config.buckets),
+            first_token: distribution(&mut book, &catalog::TIME_TO_FIRST_TOKEN, &config.buckets),
             inter_token: histogram(&mut book, &catalog::INTER_TOKEN_LATENCY, &config.buckets),
             per_output_token: histogram(&mut book, &catalog::TIME_PER_OUTPUT_TOKEN, &config.buckets),
             generated: counter(&mut book, &catalog::TOKENS_GENERATED),
@@ -131,6 +134,7 @@ impl Metrics {
             inferences: Inferences::new(&mut book, &config.buckets),
             jobs: Jobs::new(&mut book, config),
             differences: Differences::new(&mut book),
+            exports: Exports::new(&mut book),
             gpus: Gpus::new(&mut book, &config.gpu),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
@@ -154,6 +158,11 @@ impl Metrics {
 
     /// A request ended.
     pub fn record(&self, record: &Record) {
+        self.record_traced(record, None);
+    }
+
+    /// A request ended, and perhaps became a span.
+    pub fn record_traced(&self, record: &Record, exemplar: Option<&Exemplar>) {
         let code = (record.code != 0).then_some(record.code);
         let server = self.server(record.engine, &record.service, &record.model, code);
         self.worked(&server, record.arrival, record.end);
@@ -167,7 +176,7 @@ impl Metrics {
             self.tokens(record, &call.server);
         }
         if record.quality == Quality::Complete {
-            self.latencies(record, call);
+            self.latencies(record, call, exemplar);
         } else {
             self.incomplete(record.engine, record.quality);
         }
@@ -186,9 +195,9 @@ impl Metrics {
         }
     }
 
-    fn latencies(&self, record: &Record, call: Call) {
-        observe(&self.duration, &call, record.duration());
-        observe(&self.first_token, &call, record.ttft());
+    fn latencies(&self, record: &Record, call: Call, exemplar: Option<&Exemplar>) {
+        timed(&self.duration, &call, record.duration(), exemplar);
+        timed(&self.first_token, &call, record.ttft(), exemplar);
         observe(&self.per_output_token, &call.server, record.tpot());
         self.schedules.record(&call.server, record);
         if !record.gaps.is_empty() && !record.tapped {
@@ -211,6 +220,11 @@ impl Metrics {
 
     /// An inference ended.
     pub fn inference(&self, inference: &Inference) {
+        self.inference_traced(inference, None);
+    }
+
+    /// An inference ended, and perhaps became a span.
+    pub fn inference_traced(&self, inference: &Inference, exemplar: Option<&Exemplar>) {
         let engine = inference.origin.engine;
         if inference.quality != Quality::Complete {
             self.incomplete(engine, inference.quality);
@@ -220,10 +234,11 @@ impl Metrics {
         }
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
         self.worked(&server, inference.arrival, inference.end);
-        self.inferences.inference(&server, inference);
+        self.inferences.inference(&server, inference, exemplar);
         if inference.is_generation() {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
-            triton::generation(&Generations { requests, duration, first_token, inter_token }, server, inference);
+            let families = Generations { requests, duration, first_token, inter_token };
+            triton::generation(&families, server, inference, exemplar);
         }
     }
 
@@ -261,11 +276,16 @@ impl Metrics {
 
     /// A job is over.
     pub fn job(&self, record: &job::Record) {
+        self.job_traced(record, None);
+    }
+
+    /// A job is over, and perhaps became a span.
+    pub fn job_traced(&self, record: &job::Record, exemplar: Option<&Exemplar>) {
         let server = self.server(record.engine, &record.service, &record.model, None);
         if let Some(began) = record.started.or(record.arrival) {
             self.worked(&server, began, record.end);
         }
-        self.jobs.record(server, record, &|issue| self.issue(issue));
+        self.jobs.record(server, record, exemplar, &|issue| self.issue(issue));
         if !record.complete() {
             self.incomplete(record.engine, record.quality);
         }
@@ -401,6 +421,16 @@ impl Metrics {
         self.differences.set(&compared, failures as u64);
     }
 
+    /// Something was sent to a collector, or could not be.
+    pub fn exported(&self, exporter: &'static str, destination: &Arc<str>, outcome: &'static str) {
+        self.exports.attempt(&Export { exporter, destination: Arc::clone(destination), outcome });
+    }
+
+    /// So many spans for a collector have met this fate.
+    pub fn spans_exported(&self, destination: &Arc<str>, fate: &'static str, spans: u64) {
+        self.exports.spans(&Shipment { destination: Arc::clone(destination), fate }, spans);
+    }
+
     /// Time passed; call it about once a second.
     pub fn tick(&self, now: Nanos) {
         let mut state = self.state();
@@ -476,7 +506,23 @@ pub(super) fn gauge<L: Labels>(book: &mut Book, row: &'static Metric) -> Family<
 }
 
 pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Histogram> {
-    let bounds = match row.kind {
+    let (bounds, resolution) = (bounds(row, buckets), book.resolution);
+    // The exposition adds the bucket +Inf, the sum and the count.
+    book.add(row, bounds.len().saturating_add(3), move || distribution::plain(&bounds, resolution))
+}
+
+/// A histogram with exemplars.
+pub(super) fn distribution<L: Labels>(
+    book: &mut Book,
+    row: &'static Metric,
+    buckets: &Buckets,
+) -> Family<L, Distribution> {
+    let (bounds, resolution) = (bounds(row, buckets), book.resolution);
+    book.add(row, bounds.len().saturating_add(3), move || Distribution::new(&bounds, resolution))
+}
+
+fn bounds(row: &Metric, buckets: &Buckets) -> Vec<f64> {
+    match row.kind {
         Kind::Histogram(BucketSet::RequestDuration) => buckets.request_duration_seconds.clone(),
         Kind::Histogram(BucketSet::TimeToFirstToken) => buckets.time_to_first_token_seconds.clone(),
         Kind::Histogram(BucketSet::InterTokenLatency) => buckets.inter_token_latency_seconds.clone(),
@@ -486,14 +532,23 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
         Kind::Histogram(BucketSet::StepDuration) => buckets.step_duration_seconds.clone(),
         Kind::Histogram(BucketSet::NodeDuration) => buckets.node_duration_seconds.clone(),
         Kind::Counter | Kind::Gauge => Vec::new(),
-    };
-    // The exposition adds the bucket +Inf, the sum and the count.
-    book.add(row, bounds.len().saturating_add(3), move || Histogram::new(bounds.iter().copied()))
+    }
 }
 
 pub(super) fn observe<L: Labels>(family: &Family<L, Histogram>, labels: &L, nanos: Option<u64>) {
     let Some(nanos) = nanos else { return };
     family.with(labels, |histogram| histogram.observe(seconds(nanos)));
+}
+
+/// As [`observe`], with what points to a span.
+pub(super) fn timed<L: Labels>(
+    family: &Family<L, Distribution>,
+    labels: &L,
+    nanos: Option<u64>,
+    exemplar: Option<&Exemplar>,
+) {
+    let Some(nanos) = nanos else { return };
+    family.with(labels, |distribution| distribution.observe(seconds(nanos), exemplar));
 }
 
 pub(super) fn seconds(nanos: u64) -> f64 {

@@ -147,7 +147,7 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 }
 
 /// Metrics to which everything was said once.
-fn full() -> Metrics {
+pub(crate) fn full() -> Metrics {
     let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
     super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());
@@ -172,6 +172,8 @@ fn full() -> Metrics {
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
     metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
     metrics.compared(vec![compared(3.0)], 0);
+    metrics.exported("otlp_spans", &"c:4317".into(), "ok");
+    metrics.spans_exported(&"c:4317".into(), "sent", 6);
     metrics.job(&job());
     metrics.job(&failed());
     metrics.replied(&call(400, Some("invalid_prompt")));

@@ -1,9 +1,10 @@
 //! Inferences, and the instances of models at work.
 
 use super::catalog;
+use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
 use super::label::{Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged};
-use super::sink::{counter, gauge, histogram, observe, seconds};
+use super::sink::{counter, distribution, gauge, histogram, observe, seconds, timed};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};
 use crate::engine::Operation;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 /// The families that calls of a server's library feed.
 pub(super) struct Inferences {
     requests: Family<Answered, Counter>,
-    duration: Family<OfModel, Histogram>,
+    duration: Family<OfModel, Distribution>,
     queue: Family<OfModel, Histogram>,
     compute: Family<Staged, Histogram>,
     frontend: Family<Fronted, Histogram>,
@@ -32,8 +33,8 @@ pub(super) struct Inferences {
 /// Families that requests to other language models feed as well.
 pub(super) struct Generations<'a> {
     pub requests: &'a Family<Outcome, Counter>,
-    pub duration: &'a Family<Call, Histogram>,
-    pub first_token: &'a Family<Call, Histogram>,
+    pub duration: &'a Family<Call, Distribution>,
+    pub first_token: &'a Family<Call, Distribution>,
     pub inter_token: &'a Family<Sourced, Histogram>,
 }
 
@@ -41,7 +42,7 @@ impl Inferences {
     pub fn new(book: &mut Book, buckets: &Buckets) -> Inferences {
         Inferences {
             requests: counter(book, &catalog::TRITON_REQUESTS),
-            duration: histogram(book, &catalog::TRITON_REQUEST_DURATION, buckets),
+            duration: distribution(book, &catalog::TRITON_REQUEST_DURATION, buckets),
             queue: histogram(book, &catalog::TRITON_QUEUE_DURATION, buckets),
             compute: histogram(book, &catalog::TRITON_COMPUTE_DURATION, buckets),
             frontend: histogram(book, &catalog::TRITON_FRONTEND_DURATION, buckets),
@@ -54,7 +55,7 @@ impl Inferences {
     }
 
     /// An inference of a known model ended.
-    pub fn inference(&self, server: &Server, inference: &Inference) {
+    pub fn inference(&self, server: &Server, inference: &Inference, exemplar: Option<&Exemplar>) {
         let model = OfModel { server: server.clone(), version: inference.version };
         let reason = inference.fault.map(Fault::name);
         let protocol = inference.asked.as_ref().map(|asked| asked.protocol.name());
@@ -68,7 +69,7 @@ impl Inferences {
             });
         }
         if inference.status == Status::Ok {
-            observe(&self.duration, &model, inference.duration());
+            timed(&self.duration, &model, inference.duration(), exemplar);
         }
         observe(&self.queue, &model, inference.queue());
         self.fronted(&model, inference);
@@ -112,9 +113,8 @@ impl Inferences {
     /// Ends the series of a server.
     pub fn end(&self, ends: impl Fn(&Server) -> bool) {
         self.requests.retain(|labels| !ends(labels.server()));
-        for family in [&self.duration, &self.queue] {
-            family.retain(|labels| !ends(labels.server()));
-        }
+        self.duration.retain(|labels| !ends(labels.server()));
+        self.queue.retain(|labels| !ends(labels.server()));
         self.compute.retain(|labels| !ends(labels.server()));
         self.frontend.retain(|labels| !ends(labels.server()));
         self.refused.retain(|labels| !ends(&labels.server()));
@@ -127,7 +127,12 @@ impl Inferences {
 }
 
 /// An inference of a language model ended. A response is no token, and nobody knows how long its prompt was.
-pub(super) fn generation(families: &Generations<'_>, server: Server, inference: &Inference) {
+pub(super) fn generation(
+    families: &Generations<'_>,
+    server: Server,
+    inference: &Inference,
+    exemplar: Option<&Exemplar>,
+) {
     let sourced = Sourced { server: server.clone(), source: "engine" };
     let stream = inference.answer == Answer::Streamed;
     let call = Call { server, operation: Operation::Generate.name(), stream };
@@ -135,8 +140,8 @@ pub(super) fn generation(families: &Generations<'_>, server: Server, inference: 
     families.requests.with(&outcome, |requests| {
         requests.inc();
     });
-    observe(families.duration, &call, inference.generation());
-    observe(families.first_token, &call, inference.first_output());
+    timed(families.duration, &call, inference.generation(), exemplar);
+    timed(families.first_token, &call, inference.first_output(), exemplar);
     if inference.quality == Quality::Complete && !inference.gaps.is_empty() {
         families.inter_token.with(&sourced, |gaps| inference.gaps.iter().for_each(|gap| gaps.observe(seconds(*gap))));
     }

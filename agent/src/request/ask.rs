@@ -2,9 +2,8 @@
 //!
 //! Where several requests could have caused it, only what holds for all of them is said.
 
-use super::{Origin, Record, Status};
+use super::{Caller, Origin, Record, Status};
 use crate::event::Nanos;
-use crate::wire::trace::TraceContext;
 use serde_json::{Value, json};
 
 /// By which way an inference came.
@@ -52,7 +51,7 @@ pub struct Cause {
     /// When its first byte was read.
     pub arrival: Nanos,
     /// The trace that it belongs to.
-    pub trace: Option<TraceContext>,
+    pub trace: Option<Caller>,
     /// How it was answered; absent where that was not seen, or many are answered at once.
     pub answer: Option<Answered>,
 }
@@ -111,7 +110,7 @@ impl Asked {
         json!({
             "protocol": self.protocol.name(),
             "arrival_us": by.map(|by| offset(by.arrival)),
-            "trace_id": by.and_then(|by| by.trace).map(|trace| hexadecimal(&trace.trace)),
+            "trace_id": by.and_then(|by| by.trace.as_ref()).map(|trace| hexadecimal(&trace.trace)),
             "first_byte_us": answer.and_then(|answer| answer.first_byte).map(offset),
             "last_byte_us": answer.map(|answer| offset(answer.last_byte)),
             "code": answer.map(|answer| answer.code).filter(|code| *code > 0),

@@ -6,15 +6,16 @@
 use crate::engine::{Choices, Facts, Operation, Step, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use crate::wire::trace::TraceContext;
 use std::sync::Arc;
 
 pub mod ask;
+mod caller;
 pub mod inference;
 mod record;
 mod sequence;
 
 pub use ask::{AskId, Protocol};
+pub use caller::{Caller, Decision};
 pub use inference::Inference;
 pub use sequence::{Added, Sequence};
 
@@ -133,7 +134,7 @@ pub struct Record {
     /// The status that gRPC adds to HTTP's, where it was seen.
     pub grpc_status: Option<u32>,
     /// The trace that it belongs to.
-    pub trace: Option<TraceContext>,
+    pub trace: Option<Caller>,
     /// Where inferences are told of by calls: the request for one that it was.
     pub ask: Option<AskId>,
 }

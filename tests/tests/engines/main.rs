@@ -10,12 +10,13 @@ mod frames;
 mod gauges;
 mod gpu;
 mod messages;
+mod otlp;
 mod python;
 mod rust;
 mod tls;
 mod triton;
 
-use inferscope_tests::agent::Agent;
+use inferscope_tests::agent::{Agent, Start};
 use inferscope_tests::agreement::{Agreement, compare};
 use inferscope_tests::load::Seen;
 use inferscope_tests::vllm::{Options, VllmServer};
@@ -39,7 +40,12 @@ impl Scene {
 
     /// An agent of its own for a server that serves already.
     fn watch(server: VllmServer, folder: PathBuf, front: &str, configuration: &str) -> Scene {
-        let mut agent = Agent::start(&folder, configuration).expect("the agent starts");
+        Scene::watch_as(server, folder, front, &Start { configuration, ..Start::default() })
+    }
+
+    /// As [`Scene::watch`], with an agent that is started so.
+    fn watch_as(server: VllmServer, folder: PathBuf, front: &str, start: &Start<'_>) -> Scene {
+        let mut agent = Agent::start_as(&folder, start).expect("the agent starts");
         let pid = if front.is_empty() { server.pid() } else { descendant(&server, front) };
         agent.attached(pid).expect("the probes of the front end");
         Scene { server, agent, folder }

@@ -1,10 +1,11 @@
 //! vLLM's Python front end: uvicorn on uvloop.
 
-use crate::{Scene, descendant, exact, plausible};
-use inferscope_tests::agent::Agent;
+use crate::{Scene, descendant, exact, folder, plausible};
+use inferscope_tests::agent::{Agent, Start};
+use inferscope_tests::identity::Identity;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options};
 use inferscope_tests::unusual;
-use inferscope_tests::vllm::{self, MODEL};
+use inferscope_tests::vllm::{self, MODEL, VllmServer};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::thread;
@@ -13,7 +14,11 @@ use std::time::Duration;
 #[test]
 #[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
 fn the_python_front_end() {
-    let mut scene = Scene::start("engines-python", &vllm::Options::default(), "");
+    let folder = folder("engines-python");
+    let server = VllmServer::start(&vllm::Options::default(), &folder).expect("the real vLLM serves");
+    // As the unit and the pod start it: an unprivileged user with five capabilities.
+    let service = Start { identity: Identity::service(), ..Start::default() };
+    let mut scene = Scene::watch_as(server, folder, "", &service);
     one_stream(&scene);
     eight_streams(&scene);
     more_streams_than_slots(&scene);

@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use inferscope::engine::ENGINES;
-use inferscope_tests::agent::{self, binary};
+use inferscope_tests::agent::{self, Start, binary};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,15 +44,21 @@ impl Agent {
 
     /// As [`Agent::start`], with more lines of configuration. Returns when it answers.
     pub fn start_with(servers: &[&Server], more: &str) -> Agent {
+        let text = format!("{}{more}", configuration(servers));
+        Agent::start_as(&Start { configuration: &text, log: "trace", ..Start::default() })
+    }
+
+    /// As [`Agent::start`], as `start` says.
+    pub fn start_as(start: &Start<'_>) -> Agent {
         assert!(binary().exists(), "no agent at {}: run cargo build", binary().display());
-        let rule = |server: &&Server| format!("  - {{engine: vllm, argv: {:?}, service: {SERVICE}}}\n", server.mark());
-        let rules: String = servers.iter().map(rule).collect();
-        // Real servers on this machine are none of our business.
-        let off: String = ENGINES.iter().map(|engine| format!("  {}: {{enabled: false}}\n", engine.name())).collect();
-        let text = format!("engines:\n{off}servers:\n{rules}{more}");
         let folder = Folder::new();
-        let agent = agent::Agent::start_with(&folder.0, &text, "trace").expect("the agent starts");
+        let agent = agent::Agent::start_as(&folder.0, start).expect("the agent starts");
         Agent { agent, folder }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.agent.pid()
     }
 
     /// Waits until it says that it is attached to these processes and to no others.
@@ -117,6 +123,14 @@ impl Drop for Folder {
         }
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Looks for these servers and no others: real ones on this machine are none of our business.
+pub fn configuration(servers: &[&Server]) -> String {
+    let rule = |server: &&Server| format!("  - {{engine: vllm, argv: {:?}, service: {SERVICE}}}\n", server.mark());
+    let rules: String = servers.iter().map(rule).collect();
+    let off: String = ENGINES.iter().map(|engine| format!("  {}: {{enabled: false}}\n", engine.name())).collect();
+    format!("engines:\n{off}servers:\n{rules}")
 }
 
 /// The processes that it is attached to, sorted.

@@ -6,12 +6,16 @@
 
 mod agent;
 mod client;
+mod collector;
 mod configuration;
 mod embedded;
 mod expect;
 mod gpu;
 mod life;
+mod otlp;
 mod privacy;
+mod privilege;
 mod requests;
 mod server;
+mod service;
 mod transport;

@@ -50,3 +50,18 @@ pub fn install(packages: &[&str]) -> Result<()> {
         apt(&[["install", "--no-install-recommends"].as_slice(), packages].concat())
     })
 }
+
+/// From where the machine's own packages come: the address, and the name of its release.
+pub fn origin() -> Result<(String, String)> {
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(REPO_URI)|$(CODENAME)|$(LABEL)|$(COMPONENT)", "Identifier: Packages"]);
+    let output = targets.output().context("apt-get: this needs a Debian")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let of_debian = text.lines().find_map(|line| {
+        let mut fields = line.split('|');
+        let (uri, release, label, component) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let plain = label == "Debian" && component == "main" && !release.contains('-');
+        plain.then(|| (uri.to_owned(), release.to_owned()))
+    });
+    of_debian.context("apt knows no repository of Debian's")
+}

@@ -1,10 +1,14 @@
-//! `inferscope check`: what can be seen on this host, and why not the rest. Loads the programs, attaches nothing.
+//! `inferscope check`: what can be seen on this host, and why not the rest. Loads the programs, and attaches one to this very
+//! program for a moment; to no other.
 
 mod cross;
 mod gpu;
 mod print;
+mod privilege;
 mod seen;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use self::seen::Seen;
 use super::unusable;
@@ -12,6 +16,8 @@ use crate::cli::Check;
 use crate::config::Config;
 use crate::host::capabilities::{self, Finding, Verdict};
 use crate::host::discover::{Change, Server};
+use crate::host::privilege::Held;
+use crate::host::privilege::give_up::Demand;
 use crate::kernel::load::{self, Loaded, Options};
 use crate::live;
 use serde::Serialize;
@@ -22,6 +28,7 @@ use std::time::Instant;
 #[derive(Debug, Serialize)]
 struct Report {
     host: Vec<Finding>,
+    capabilities: Vec<privilege::Row>,
     programs: Vec<Loaded>,
     servers: Vec<Seen>,
 }
@@ -53,13 +60,19 @@ pub(super) fn check(arguments: &Check) -> ExitCode {
 
 fn report(config: &Config) -> Report {
     let mut host = capabilities::kernel();
-    host.extend(capabilities::capabilities());
+    let mut demand = Demand::SysAdmin;
     let loaded = load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false });
-    let programs = match loaded.and_then(|mut kernel| kernel.probes.load_all()) {
-        Ok(mut programs) => {
+    let programs = loaded.and_then(|mut kernel| {
+        let programs = kernel.probes.load_all()?;
+        let (finding, demanded) = privilege::uprobes(&mut kernel.probes);
+        demand = demanded;
+        Ok((programs, finding))
+    });
+    let programs = match programs {
+        Ok((mut programs, uprobes)) => {
             programs.sort_by(|a, b| a.name.cmp(&b.name));
-            let detail = format!("{} programs loaded: ring buffer and attach cookies work", programs.len());
-            host.push(Finding::new("BPF", Verdict::Ok, detail));
+            let detail = format!("{} programs loaded: the ring buffer works", programs.len());
+            host.extend([Finding::new("BPF", Verdict::Ok, detail), uprobes]);
             programs
         }
         Err(error) => {
@@ -68,7 +81,8 @@ fn report(config: &Config) -> Report {
         }
     };
     host.extend(gpu::findings(&config.gpu));
-    Report { host, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
+    let capabilities = privilege::rows(Held::now(), demand);
+    Report { host, capabilities, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }
 
 /// The processes of servers that run now.

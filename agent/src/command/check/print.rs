@@ -13,6 +13,10 @@ pub(super) fn report(report: &Report) {
         };
         println!("  {mark}  {what:<20} {detail}");
     }
+    println!("\nCapabilities");
+    for row in &report.capabilities {
+        println!("  {}", row.line());
+    }
     println!("\nInference servers");
     if report.servers.is_empty() {
         println!("  none found. A server that no engine recognises can be named in the configuration (`servers:`).");

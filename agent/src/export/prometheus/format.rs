@@ -1,7 +1,7 @@
 //! The two text formats of Prometheus, and which of them a scraper wants. Pure.
 //!
-//! `prometheus-client` writes OpenMetrics. The older text format 0.0.4 differs in three things, which are changed here
-//! line by line: a counter's type carries its `_total`, and there is no `# UNIT` and no `# EOF`.
+//! `prometheus-client` writes OpenMetrics. The older text format 0.0.4 differs in four things, which are changed here
+//! line by line: a counter's type carries its `_total`, and there is no `# UNIT`, no `# EOF` and no exemplar.
 
 use crate::metric::Metrics;
 use prometheus_client::encoding::text;
@@ -82,9 +82,25 @@ fn to_text(openmetrics: &str) -> String {
         if line == "# EOF" || line.starts_with("# UNIT ") {
             continue;
         }
-        out.extend([line, "\n"]);
+        out.extend([without_exemplar(line), "\n"]);
     }
     out
+}
+
+/// A sample without what stands behind its value. Quoted label values may hold anything, also what an exemplar begins with.
+fn without_exemplar(line: &str) -> &str {
+    let (mut quoted, mut escaped) = (false, false);
+    let begins = line.bytes().position(|byte| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match byte {
+            b'"' if !was_escaped => quoted = !quoted,
+            b'\\' if quoted && !was_escaped => escaped = true,
+            b'#' if !quoted => return true,
+            _ => {}
+        }
+        false
+    });
+    begins.and_then(|at| line.get(..at)).map_or(line, str::trim_end)
 }
 
 #[cfg(test)]
@@ -111,6 +127,18 @@ mod tests {
             (prometheus_3_with_protobuf, Format::OpenMetrics),
         ] {
             assert_eq!(Format::negotiate(accept), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn exemplars_are_left_out_of_the_older_format() {
+        for (line, expected) in [
+            (r##"a_bucket{le="1.0"} 3 # {trace_id="ab"} 0.5 1.0"##, r##"a_bucket{le="1.0"} 3"##),
+            (r##"a_bucket{x="\"# {",le="1.0"} 3 # {trace_id="ab"} 0.5"##, r##"a_bucket{x="\"# {",le="1.0"} 3"##),
+            (r##"a{x="# {}\\"} 3"##, r##"a{x="# {}\\"} 3"##),
+            ("a 3", "a 3"),
+        ] {
+            assert_eq!(without_exemplar(line), expected);
         }
     }
 

@@ -201,7 +201,7 @@ pub const GPU_MEMORY_CLOCK: Metric = Metric {
 /// gpu_pcie_tx_bytes_per_second
 pub const GPU_PCIE_TX: Metric = Metric {
     name: "gpu_pcie_tx_bytes_per_second",
-    otlp: "hw.gpu.io",
+    otlp: "inferscope.gpu.pcie.transmit",
     kind: Kind::Gauge,
     unit: Unit::BytesPerSecond,
     labels: DEVICE,
@@ -211,7 +211,7 @@ pub const GPU_PCIE_TX: Metric = Metric {
 /// gpu_pcie_rx_bytes_per_second
 pub const GPU_PCIE_RX: Metric = Metric {
     name: "gpu_pcie_rx_bytes_per_second",
-    otlp: "hw.gpu.io",
+    otlp: "inferscope.gpu.pcie.receive",
     kind: Kind::Gauge,
     unit: Unit::BytesPerSecond,
     labels: DEVICE,

@@ -97,7 +97,7 @@ pub const PROMPT_TOKENS: Metric = Metric {
 /// llm_prompt_tokens_cached_total
 pub const PROMPT_TOKENS_CACHED: Metric = Metric {
     name: "llm_prompt_tokens_cached_total",
-    otlp: "inferscope.llm.tokens",
+    otlp: "inferscope.llm.prompt_tokens.cached",
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["engine", "model", "service", "source"],

@@ -17,6 +17,8 @@ pub(super) const OWN: &[&Metric] = &[
     &CROSSCHECK_SECONDS,
     &CROSSCHECK_RATIO,
     &CROSSCHECK_READINGS,
+    &EXPORTS,
+    &EXPORTED_SPANS,
     &SERIES,
     &CPU,
     &RESIDENT_MEMORY,
@@ -155,6 +157,27 @@ pub const CROSSCHECK_READINGS: Metric = Metric {
     labels: &["outcome"],
     help: "Models that were compared (ok), and servers whose metrics could not be read (failed; the log says why at level \
            debug)",
+};
+
+/// inferscope_export_total
+pub const EXPORTS: Metric = Metric {
+    name: "inferscope_export_total",
+    otlp: "inferscope.exports",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["exporter", "destination", "outcome"],
+    help: "Attempts to send metrics (exporter=\"otlp_metrics\") or spans (otlp_spans) to a collector, by how it answered: ok, \
+           partial, throttled, unavailable, timeout, rejected, unreadable",
+};
+
+/// inferscope_export_spans_total
+pub const EXPORTED_SPANS: Metric = Metric {
+    name: "inferscope_export_spans_total",
+    otlp: "inferscope.export.spans",
+    kind: Kind::Counter,
+    unit: Unit::Count,
+    labels: &["destination", "fate"],
+    help: "Spans for a collector: sent; rejected by it; dropped, the oldest first, because it was away for too long",
 };
 
 /// inferscope_series

@@ -20,7 +20,9 @@ use super::family::{Book, Family};
 use super::label::{Server, sanitised};
 use super::sink::Metrics;
 use crate::config;
+use crate::correlate::circumstance::Circumstances;
 use crate::correlate::{self, Attribution, Joined, Owner, ServerProcess, Tenancy};
+use crate::event::Nanos;
 use crate::host::gpu::Quantity;
 use crate::host::gpu::view::{Device, GpuView, InstanceId, Process};
 use prometheus_client::metrics::counter::Counter;
@@ -140,6 +142,12 @@ impl Metrics {
     #[must_use]
     pub fn places(&self, engine: &'static str, service: &str) -> Vec<String> {
         self.gpus.servers.places(engine, &sanitised(service))
+    }
+
+    /// How the GPUs of a server fared between two moments; none where it runs on none, or nobody looked since.
+    #[must_use]
+    pub fn circumstances(&self, engine: &'static str, service: &str, from: Nanos, to: Nanos) -> Option<Circumstances> {
+        self.gpus.servers.circumstances(engine, &sanitised(service), from, to)
     }
 
     /// What is known of the GPUs now, and of the servers that may run on them. Called by the thread that reads them.

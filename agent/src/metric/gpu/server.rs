@@ -2,8 +2,8 @@
 
 use super::label::{Credited, Impaired};
 use super::{Total, total};
+use crate::correlate::circumstance::{Chronicle, Circumstances};
 use crate::correlate::condition::History;
-use crate::correlate::energy::Energy;
 use crate::correlate::{Joined, Owner, Place, ServerProcess};
 use crate::event::Nanos;
 use crate::host::gpu::view::GpuView;
@@ -25,14 +25,8 @@ pub(in crate::metric) struct OfServers {
     /// A server that is there and was seen on no device lately (its driver is being loaded) is where it was.
     places: Mutex<BTreeMap<Owner, Arc<BTreeSet<Place>>>>,
     ended: Mutex<Vec<Ended>>,
-    looks: Mutex<Looks>,
-}
-
-/// What only looks at the GPUs change.
-#[derive(Default)]
-struct Looks {
-    energy: Energy,
-    history: History,
+    /// What only looks at the GPUs change.
+    looks: Mutex<Chronicle>,
 }
 
 /// A request that ended since the last look.
@@ -70,9 +64,8 @@ impl OfServers {
         let (judged, waiting): (Vec<_>, Vec<_>) = ended.into_iter().partition(|ended| ended.to <= view.time);
         lock(&self.ended).extend(waiting);
         let mut looks = lock(&self.looks);
-        looks.history.note(view);
+        looks.note(view, joined);
         self.judge(judged, &places, &looks.history);
-        looks.energy.step(view, joined);
         let used = looks.energy.used();
         let used: Vec<_> = used.map(|(owner, attribution, joules)| (owner.clone(), attribution, joules)).collect();
         // Labels are looked up under a lock whose owner may want this one.
@@ -108,6 +101,19 @@ impl OfServers {
         let places = lock(&self.places);
         let places = places.get(&Owner { engine, service: Arc::clone(service) });
         places.into_iter().flat_map(|places| places.iter()).map(|place| place.uuid().to_string()).collect()
+    }
+
+    /// How what a server runs on fared between two moments; none where it runs on nothing, or nobody looked since.
+    pub fn circumstances(
+        &self,
+        engine: &'static str,
+        service: &Arc<str>,
+        from: Nanos,
+        to: Nanos,
+    ) -> Option<Circumstances> {
+        let owner = Owner { engine, service: Arc::clone(service) };
+        let places = lock(&self.places).get(&owner).map(Arc::clone)?;
+        lock(&self.looks).during(&owner, &places, from, to)
     }
 
     /// The device or MIG instance that a server runs on, where it is one only.

@@ -63,7 +63,7 @@ fn an_unknown_model(scene: &Scene) {
     assert!(code == 400 || code == 404, "{code}");
     let asked = scene.server.drive("grpc", "no-such-model", &["--count", "2"]).expect("the client");
     assert!(asked.iter().all(|one| one.status == "error"));
-    scene.agent.settle();
+    scene.settle();
     let page = scene.agent.get("/metrics").expect("metrics");
     assert!(!page.contains("no-such-model"), "a name that any client may invent is a label");
 }

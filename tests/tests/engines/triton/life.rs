@@ -1,13 +1,16 @@
 //! Models and servers come and go.
 
 use super::{Options, Scene};
-use inferscope_tests::agent::Agent;
+use inferscope_tests::agent::{Agent, Start};
+use inferscope_tests::identity::Identity;
 
 /// The first request after each load is measured: the backend's probes are there before its model is ready.
 #[test]
 #[ignore = "needs root and the real Triton: cargo xtask test --engines"]
 fn models_come_and_go() {
-    let scene = Scene::start("engines-triton-models", &Options::on_demand(&[]));
+    // As the unit and the pod start it: an unprivileged user with five capabilities.
+    let service = Start { identity: Identity::service(), ..Start::default() };
+    let scene = Scene::start_as("engines-triton-models", &Options::on_demand(&[]), &service);
     for _ in 0..3 {
         scene.server.load("echo").expect("loaded");
         scene.server.load("stream").expect("loaded");
@@ -16,7 +19,7 @@ fn models_come_and_go() {
         scene.server.unload("echo").expect("unloaded");
         scene.server.unload("stream").expect("unloaded");
     }
-    scene.agent.settle();
+    scene.settle();
     // Triton forgets what it counted of a model that is gone.
     let requests =
         |model: &str| scene.metric("triton_request_total", &[&format!("model=\"{model}\""), "status=\"ok\""]);

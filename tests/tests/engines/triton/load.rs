@@ -37,7 +37,7 @@ fn flood(scene: &Scene, rate: Option<f64>, clients: u64, time: Duration) {
     };
     let answered = flood.run().expect("every request is answered");
     assert_eq!(answered.refused, 0);
-    scene.agent.settle();
+    scene.settle();
     let (_, after) = scene.agent.usage().expect("usage");
     let (rate, cpu) = (answered.ok as f64 / time.as_secs_f64(), (after - before) / time.as_secs_f64() * 100.0);
     println!("{} requests, {rate:.0} a second; agent: {cpu:.1} % of a core", answered.ok);

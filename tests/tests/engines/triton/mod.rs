@@ -8,12 +8,15 @@ mod streams;
 
 use crate::folder;
 use agreement::Totals;
-use inferscope_tests::agent::Agent;
+use inferscope_tests::agent::{Agent, Start};
 use inferscope_tests::triton::{Options, TritonServer};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
+
+/// How long the agent waits before it believes that an inference was asked for from inside (`core::asks`), and how often it looks.
+const UNASKED: Duration = Duration::from_secs(1);
 
 /// A real Triton with an agent attached to it.
 struct Scene {
@@ -30,9 +33,14 @@ impl Scene {
     }
 
     fn start_with(name: &str, options: &Options, configuration: &str) -> Scene {
+        Scene::start_as(name, options, &Start { configuration, ..Start::default() })
+    }
+
+    /// An agent that is started so.
+    fn start_as(name: &str, options: &Options, start: &Start<'_>) -> Scene {
         let folder = folder(name);
         let server = TritonServer::start(options, &folder).expect("the real Triton serves");
-        let mut agent = Agent::start(&folder, configuration).expect("the agent starts");
+        let mut agent = Agent::start_as(&folder, start).expect("the agent starts");
         agent.attached(server.pid()).expect("the probes of the server");
         // Libraries that come late are looked for once more.
         thread::sleep(Duration::from_secs(1));
@@ -46,9 +54,16 @@ impl Scene {
         self.agent.metric(name, &labels).expect("metrics")
     }
 
+    /// As [`Agent::settle`], and until an inference that nobody asked for from outside is let go: a second behind its end
+    /// it is sure that no request was overlooked, and that is looked at once a second.
+    fn settle(&self) {
+        thread::sleep(2 * UNASKED);
+        self.agent.settle();
+    }
+
     /// The inferences on record, in the order in which they ended.
     fn records(&self) -> Vec<Value> {
-        self.agent.settle();
+        self.settle();
         let service = self.server.service();
         let mine = |record: &Value| record["service"] == service.as_str() && record["record"] == "inference";
         self.agent.records().expect("records").into_iter().filter(mine).collect()
@@ -63,7 +78,7 @@ impl Scene {
 
     /// The totals of all models that the server has counted are the agent's, and nothing was lost.
     fn totals_agree(&self, what: &str) -> Totals {
-        self.agent.settle();
+        self.settle();
         let own = Totals::servers(&self.server).since(&self.before);
         let seen = Totals::agents(&self.agent, &self.server.service());
         println!("{what}\n{}", own.beside(&seen));

@@ -4,6 +4,7 @@
 //! under the cache, a folder for each family, and `bin` has links to all programs. A family is complete or absent: its
 //! pins are the last thing written.
 
+use crate::privilege::Privilege;
 use crate::{cache, step};
 use anyhow::{Context, Result};
 use std::fs;
@@ -12,13 +13,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 mod compose;
+mod debian;
 mod grafana;
 mod images;
 mod kubernetes;
+mod packaging;
 mod prometheus;
 
 /// All of them, in the order of their making.
-const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY, prometheus::FAMILY, grafana::FAMILY, compose::FAMILY];
+const FAMILIES: &[Family] = &[
+    kubernetes::FAMILY,
+    images::FAMILY,
+    prometheus::FAMILY,
+    grafana::FAMILY,
+    compose::FAMILY,
+    packaging::FAMILY,
+    debian::FAMILY,
+];
 
 /// Tools that are installed together.
 struct Family {
@@ -59,6 +70,12 @@ pub fn prometheus() -> Result<()> {
     prometheus::FAMILY.ensure()
 }
 
+/// nfpm, installed with its family where it is missing.
+pub fn nfpm() -> Result<PathBuf> {
+    packaging::FAMILY.ensure()?;
+    Ok(folder().join("bin/nfpm"))
+}
+
 impl Family {
     fn folder(&self) -> PathBuf {
         folder().join(self.name)
@@ -84,7 +101,8 @@ impl Family {
     fn install(&self) -> Result<()> {
         let folder = self.folder();
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            // Some of it may be root's.
+            step::run_quietly(Privilege::find()?.command("rm", &[]).arg("-rf").arg(&folder))?;
         }
         fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
         (self.make)(&folder)?;

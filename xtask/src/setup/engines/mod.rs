@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 mod certificate;
+mod collectors;
 mod comfyui;
 mod triton;
 mod vllm;
@@ -19,7 +20,7 @@ mod vllm;
 type Part = (&'static str, fn(&Engines) -> bool, fn(&Engines) -> Result<()>);
 
 /// In the order of their making.
-const PARTS: [&[Part]; 4] = [vllm::PARTS, triton::PARTS, comfyui::PARTS, certificate::PARTS];
+const PARTS: [&[Part]; 5] = [vllm::PARTS, triton::PARTS, comfyui::PARTS, collectors::PARTS, certificate::PARTS];
 
 /// Where the engines are.
 pub fn folder() -> PathBuf {

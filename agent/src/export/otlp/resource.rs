@@ -1,0 +1,153 @@
+//! Resources: who the numbers and spans are about. Each observed server is one, the agent and its host another.
+//!
+//! External labels and configured attributes are on all of them. What is configured wins, but `service.name`,
+//! `service.instance.id` and `service.version` say who the agent is, never who a server is.
+
+use super::attribute::{number, text};
+use crate::config::Config;
+use crate::host::identity::Identity;
+use crate::host::machine::Machine;
+use crate::metric::sanitised;
+use crate::servers::ServerState;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::LabelPair;
+use std::collections::BTreeMap;
+
+/// Servers that are remembered; beyond it, those that have ended are forgotten. Their last numbers lose their process then.
+const SERVERS: usize = 1024;
+
+/// Configured attributes of the agent alone.
+const OWN: [&str; 3] = ["service.name", "service.instance.id", "service.version"];
+
+/// A server, as its series name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its engine.
+    pub engine: String,
+    /// Its service name.
+    pub service: String,
+}
+
+/// Everything that resources are made of.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    machine: Machine,
+    external: BTreeMap<String, String>,
+    configured: BTreeMap<String, String>,
+    servers: BTreeMap<Owner, Identity>,
+}
+
+impl Resources {
+    /// With no server yet.
+    pub fn new(config: &Config, machine: Machine) -> Resources {
+        let (external, configured) = (config.labels.0.clone(), config.otlp.resource.0.clone());
+        Resources { machine, external, configured, servers: BTreeMap::new() }
+    }
+
+    /// The servers that are there now. Those that have ended are remembered: their last numbers are still to come.
+    pub fn refresh(&mut self, known: &[ServerState]) {
+        let owner = |server: &ServerState| Owner {
+            engine: server.process.engine.clone(),
+            service: sanitised(&server.process.service).to_string(),
+        };
+        let here: BTreeMap<Owner, Identity> =
+            known.iter().rev().map(|server| (owner(server), server.identity.clone())).collect();
+        if self.servers.len().saturating_add(here.len()) > SERVERS {
+            self.servers.clear();
+        }
+        self.servers.extend(here);
+    }
+
+    /// Whose a series is, and its labels that say something else. External labels are the resource's.
+    pub fn split<'l>(&self, labels: &'l [LabelPair]) -> (Option<Owner>, Vec<(&'l str, &'l str)>) {
+        let value = |name: &str| labels.iter().find(|label| label.name == name).map(|label| label.value.clone());
+        let owner = value("service").zip(value("engine")).map(|(service, engine)| Owner { engine, service });
+        let is_own = |label: &&LabelPair| {
+            let says_whose = owner.is_some() && label.name == "service";
+            // A model that nobody named is absent, not empty.
+            !says_whose && !self.external.contains_key(&label.name) && !label.value.is_empty()
+        };
+        let own = labels.iter().filter(is_own).map(|label| (label.name.as_str(), label.value.as_str())).collect();
+        (owner, own)
+    }
+
+    /// Tells a server from its successor of the same name; 0 where its process is not known.
+    pub fn instance(&self, owner: Option<&Owner>) -> u64 {
+        owner.and_then(|owner| self.servers.get(owner)).map_or(0, |identity| u64::from(identity.root))
+    }
+
+    /// Whether a server sends spans of its own.
+    pub fn has_own_spans(&self, owner: &Owner) -> bool {
+        self.servers.get(owner).is_some_and(|identity| identity.own_spans)
+    }
+
+    /// The resource of a server, else the agent's.
+    pub fn of(&self, owner: Option<&Owner>) -> Resource {
+        let mut attributes = self.common();
+        let own = match owner {
+            Some(owner) => self.server(owner),
+            None => self.agent(),
+        };
+        attributes.extend(own.into_iter().map(|attribute| (attribute.key.clone(), attribute)));
+        if owner.is_none() {
+            attributes.extend(self.configured(|name| OWN.contains(&name)));
+        }
+        Resource { attributes: attributes.into_values().collect(), ..Resource::default() }
+    }
+
+    fn common(&self) -> BTreeMap<String, KeyValue> {
+        let Machine { name, id, arch, boot: _ } = &self.machine;
+        let machine = [("host.name", name.as_str()), ("host.id", id), ("host.arch", arch), ("os.type", "linux")];
+        let machine = machine.into_iter().filter(|(_, value)| !value.is_empty());
+        let external = self.external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value)));
+        said.chain(self.configured(|name| !OWN.contains(&name))).collect()
+    }
+
+    fn configured(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, KeyValue)> {
+        let wanted = self.configured.iter().filter(move |(name, _)| wanted(name));
+        wanted.map(|(name, value)| (name.clone(), text(name, value.as_str())))
+    }
+
+    fn agent(&self) -> Vec<KeyValue> {
+        vec![
+            text("service.name", "inferscope"),
+            text("service.version", env!("CARGO_PKG_VERSION")),
+            text("service.instance.id", self.instance_id("inferscope")),
+            number("process.pid", u64::from(std::process::id())),
+        ]
+    }
+
+    fn server(&self, owner: &Owner) -> Vec<KeyValue> {
+        let Owner { engine, service } = owner;
+        let mut attributes = vec![
+            text("service.name", service.as_str()),
+            text("service.instance.id", self.instance_id(service)),
+            text("gen_ai.provider.name", engine.as_str()),
+        ];
+        let Some(Identity { root, executable, version, port, container, pod, own_spans: _ }) = self.servers.get(owner)
+        else {
+            return attributes;
+        };
+        attributes.extend(version.iter().map(|version| text("service.version", version.as_str())));
+        attributes.push(number("process.pid", u64::from(*root)));
+        if !executable.is_empty() {
+            attributes.push(text("process.executable.name", executable.as_str()));
+        }
+        if let Some(port) = port {
+            attributes.push(text("server.address", self.machine.name.as_str()));
+            attributes.push(number("server.port", u64::from(*port)));
+        }
+        attributes.extend(container.iter().map(|id| text("container.id", id.as_str())));
+        attributes.extend(pod.iter().map(|uid| text("k8s.pod.uid", uid.as_str())));
+        attributes
+    }
+
+    fn instance_id(&self, service: &str) -> String {
+        format!("{}/{service}", self.machine.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

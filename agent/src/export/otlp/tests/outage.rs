@@ -1,0 +1,93 @@
+//! Ten minutes with nobody there, at 200 requests a second, as fast as it goes: memory stays flat, and what is left arrives
+//! within an interval once somebody is. The pipeline with a tape, as fast as it goes, does not grow either.
+
+use super::receiver::{Receiver, Security};
+use super::*;
+use crate::core::Options;
+use crate::host::self_usage;
+use crate::pipeline::Pipeline;
+use crate::tape::Reader;
+use opentelemetry_proto::tonic::metrics::v1::metric;
+use std::fs::File;
+use std::io::BufReader;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Instant;
+
+/// 600 s at 200 requests a second.
+const REQUESTS: u64 = 120_000;
+/// What each has: itself and its stages.
+const SPANS: u64 = 6;
+const QUEUE: u64 = 1024;
+const INTERVAL: Duration = Duration::from_secs(1);
+/// What may still be added behind a tenth: nothing but the allocator's and the other tests' own.
+const GROWTH: u64 = 16 << 20;
+
+fn resident() -> u64 {
+    self_usage::read().unwrap().resident_bytes
+}
+
+#[test]
+fn ten_minutes_without_a_collector_cost_no_memory_and_end_within_an_interval() {
+    let away = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let settings = format!(
+        "{{destinations: [{{endpoint: \"http://{away}\"}}, {{endpoint: \"http://{away}/\", protocol: http/protobuf, \
+         metrics: false}}], spans: {{queue: {QUEUE}}}}}"
+    );
+    let Export { otlp, spans, metrics } = export(&config(&settings), INTERVAL);
+    let export = Export { otlp, spans, metrics };
+    let (begin, mut early) = (Instant::now(), 0);
+    for arrival in 0..REQUESTS {
+        export.record(&chat(arrival * 5 * MS));
+        if arrival == REQUESTS / 10 {
+            early = resident();
+        }
+    }
+    let (took, late) = (begin.elapsed(), resident());
+    println!("{REQUESTS} requests in {took:?}: {early} bytes after a tenth, {late} at the end");
+    assert!(late < early + GROWTH, "{early} bytes became {late}");
+    let fate =
+        |fate: &str| export.count(&format!("inferscope_export_spans_total{{destination=\"{away}\",fate=\"{fate}\"}}"));
+    assert_eq!(fate("dropped"), 2 * SPANS * (REQUESTS - QUEUE), "by both of its ways");
+
+    let receiver = Receiver::at(away, Security::Plain);
+    let back = Instant::now();
+    let spans = |came: &[super::receiver::Came]| {
+        let requests = came.iter().filter_map(|came| came.spans.as_ref()).flat_map(|spans| &spans.resource_spans);
+        requests.flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len() as u64).sum::<u64>()
+    };
+    let came = receiver.wait("what waited, and metrics", |came| {
+        spans(came) == 2 * SPANS * QUEUE && came.iter().any(|came| came.metrics.is_some())
+    });
+    let took = back.elapsed();
+    println!("all that waited arrived within {took:?}, the interval is {INTERVAL:?}");
+    // Pauses are at most an interval; the rest is what a busy machine takes to send it.
+    assert!(took < INTERVAL + Duration::from_secs(3), "{took:?}");
+    let metrics = came.iter().find_map(|came| came.metrics.as_ref()).unwrap();
+    let all = metrics.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|scope| &scope.metrics);
+    let duration = all.into_iter().find(|metric| metric.name == "gen_ai.server.request.duration").unwrap();
+    let Some(metric::Data::Histogram(histogram)) = &duration.data else { panic!("{duration:?}") };
+    assert_eq!(histogram.data_points[0].count, REQUESTS, "nothing counted was lost");
+    export.otlp.wait();
+}
+
+#[test]
+fn the_pipeline_does_not_grow_either() {
+    let settings = "{destinations: [{endpoint: \"http://127.0.0.1:1\"}], spans: {queue: 1024}}";
+    let Export { otlp, spans, metrics } = export(&config(settings), INTERVAL);
+    let mut pipeline = Pipeline::new(Options::default(), Arc::clone(&metrics), None);
+    pipeline.set_spans(spans);
+    let tape = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/replay/vllm-whole.tape");
+    let inputs: Vec<_> =
+        Reader::new(BufReader::new(File::open(tape).unwrap())).unwrap().map(|input| input.unwrap()).collect();
+    let mut early = 0;
+    for round in 0..400 {
+        inputs.iter().for_each(|input| pipeline.step(input.clone(), &mut |_, _, _| {}));
+        pipeline.finish();
+        if round == 200 {
+            early = resident();
+        }
+    }
+    let late = resident();
+    assert!(late < early + GROWTH, "{early} bytes became {late}");
+    otlp.wait();
+}

@@ -84,6 +84,9 @@ pub fn real_engines(summary: &mut Summary) -> Result<()> {
     if !engines::complete() {
         summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
     }
+    if !deploy::has_prometheus() {
+        summary.step("setup of Prometheus", || deploy::prometheus().map(|()| Outcome::Done))?;
+    }
     summary.step("tests against the real servers", || as_root("engines"))
 }
 

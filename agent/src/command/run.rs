@@ -14,8 +14,8 @@ use crate::log::Log;
 use crate::metric::Metrics;
 use crate::pipeline::Pipeline;
 use crate::servers::ServerState;
-use crate::service::Service;
 use crate::status::{self, Attachment};
+use crate::supervisor::Supervisor;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -60,8 +60,8 @@ struct Daemon<'a> {
     metrics: Arc<Metrics>,
     gpus: Gpus,
     exposed: Arc<Exposed>,
+    supervisor: Supervisor,
     otlp: Option<Otlp>,
-    service: Service,
     started: Instant,
     refreshed: Option<Instant>,
 }
@@ -108,8 +108,8 @@ impl Daemon<'_> {
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
-        let mut service = Service::new();
-        service.ready();
+        let mut supervisor = Supervisor::new();
+        supervisor.ready();
         let started = Instant::now();
         let mut daemon = Daemon {
             arguments,
@@ -120,8 +120,8 @@ impl Daemon<'_> {
             metrics,
             gpus,
             exposed,
+            supervisor,
             otlp,
-            service,
             started,
             refreshed: None,
         };
@@ -150,7 +150,7 @@ impl Daemon<'_> {
                 self.refreshed = Some(Instant::now());
                 self.refresh();
             }
-            self.service.turned();
+            self.supervisor.turned();
         }
     }
 
@@ -181,7 +181,7 @@ impl Daemon<'_> {
         };
         self.metrics.processes(&status.processes);
         let attachments = || status.processes.iter().map(|process| &process.attachment);
-        self.service.watches(
+        self.supervisor.watches(
             attachments().filter(|attachment| matches!(attachment, Attachment::Attached)).count(),
             attachments().filter(|attachment| matches!(attachment, Attachment::Unsupported { .. })).count(),
         );
@@ -213,8 +213,8 @@ impl Daemon<'_> {
     /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
     /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { mut live, mut pipeline, metrics, otlp, service, .. } = self;
-        service.stopping();
+        let Daemon { mut live, mut pipeline, metrics, otlp, supervisor, .. } = self;
+        supervisor.stopping();
         live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
         otlp.iter().for_each(Otlp::stop);

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test --deploy` installs those and runs these tests as root, one after the other.
 
+mod boxes;
 mod bundle;
 mod chart;
 #[path = "../live/client.rs"]

@@ -1,6 +1,7 @@
 //! Every panel of every dashboard has something to show: the real servers under load, on GPUs that our library plays, seen by
-//! one agent that a real Prometheus scrapes. The rules of deploy/ are evaluated on the same.
+//! one agent that a real Prometheus scrapes and that sends to a real collector. The rules of deploy/ are evaluated on the same.
 
+use crate::otlp::collectors::Rotel;
 use crate::{folder, in_group};
 use inferscope_nvml::cards::{GIB, hopper, machine, pascal, process};
 use inferscope_nvml::{Device, Event, Field, Mig, Process, Sample, Scenario, Signal};
@@ -14,11 +15,14 @@ use inferscope_tests::triton::{self, TritonServer};
 use inferscope_tests::unusual;
 use inferscope_tests::vllm::{self, MODEL, Transport, VllmServer};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Until the servers' own metrics were compared twice.
-const LOAD: Duration = Duration::from_secs(34);
+/// How long it may take until the servers' own metrics were compared twice, which is every 15 s.
+const LOAD: Duration = Duration::from_secs(120);
+/// A token every few milliseconds, for longer than it takes an agent to attach.
+const UNDER_WAY: u64 = 900;
 /// A dashboard's windows over a scrape every second, and over the whole test.
 const WINDOWS: [(&str, &str); 2] = [("$__rate_interval", "10s"), ("$__range", "1m")];
 /// Bits of NVML for clocks that are held down.
@@ -45,14 +49,26 @@ fn every_panel_has_rows_under_real_load() {
         "gpu: {{library: {:?}, telemetry_seconds: 1, errors_seconds: 1, inventory_seconds: 1}}",
         library.display()
     );
-    let mut agent = Agent::start(&folder, &format!("{place}\n{gpu}\ncross_check: true\n")).expect("the agent starts");
-    for pid in [servers.vllm.pid(), servers.triton.pid(), servers.comfyui.pid()] {
-        agent.attached(pid).expect("the probes of a server");
-    }
-    let prometheus = Prometheus::start(agent.address(), &folder.join("prometheus")).expect("Prometheus scrapes");
+    let rotel = Rotel::start(&folder);
+    let otlp = format!(
+        "otlp: {{interval_seconds: 5, destinations: [{{endpoint: \"http://127.0.0.1:{}\", protocol: grpc}}]}}",
+        rotel.grpc
+    );
+    let configuration = format!("{place}\n{gpu}\n{otlp}\ncross_check: true\n");
+    let (agent, prometheus) = thread::scope(|scope| {
+        // The agent comes while requests are under way: it sees them in part.
+        scope.spawn(|| servers.long_answers());
+        let mut agent = Agent::start(&folder, &configuration).expect("the agent starts");
+        let prometheus = Prometheus::start(agent.address(), &folder.join("prometheus")).expect("Prometheus scrapes");
+        for pid in [servers.vllm.pid(), servers.triton.pid(), servers.comfyui.pid()] {
+            agent.attached(pid).expect("the probes of a server");
+        }
+        (agent, prometheus)
+    });
     // Errors are told only to who is there.
     servers.on_gpus(Some(Event { id: 1, xid: 79 })).write(&folder).expect("a scenario");
-    servers.work();
+    servers
+        .work(&|| agent.get("/metrics").is_ok_and(|page| page.contains("\ninferscope_crosscheck_difference_ratio{")));
     agent.settle();
     thread::sleep(Duration::from_secs(2));
 
@@ -122,53 +138,68 @@ impl Servers {
         machine(vec![busy, sampled, cut, old])
     }
 
-    /// What goes well, what fails, and what its clients give up, on all servers at a time.
-    fn work(&self) {
-        let until = Instant::now() + LOAD;
+    /// Requests that outlast the agent's start.
+    fn long_answers(&self) {
+        let options =
+            load::Options { streams: 8, max_tokens: UNDER_WAY, ..load::Options::new(self.vllm.address(), MODEL) };
+        assert!(load::collect(&options).iter().all(|seen| seen.error.is_none()));
+    }
+
+    /// What goes well, what fails, and what its clients give up, on all servers at a time, until enough was seen.
+    fn work(&self, enough: &dyn Fn() -> bool) {
+        let over = AtomicBool::new(false);
+        let again = || !over.load(Relaxed);
         thread::scope(|scope| {
-            scope.spawn(|| self.tokens(until));
-            scope.spawn(|| self.inferences(until));
-            scope.spawn(|| self.images(until));
+            scope.spawn(|| repeat(&again, || self.tokens()));
+            scope.spawn(|| repeat(&again, || self.inferences()));
+            scope.spawn(|| repeat(&again, || self.images()));
+            let deadline = Instant::now() + LOAD;
+            while !enough() && Instant::now() < deadline {
+                thread::sleep(Duration::from_secs(1));
+            }
+            over.store(true, Relaxed);
         });
     }
 
-    fn tokens(&self, until: Instant) {
+    fn tokens(&self) {
         let server = self.vllm.address();
         let options = |delivery, endpoint| {
             let limit = Limit::Requests(2);
             load::Options { streams: 3, limit, delivery, endpoint, ..load::Options::new(server, MODEL) }
         };
-        while Instant::now() < until {
-            let chat = load::collect(&options(Delivery::Streamed, Endpoint::Chat));
-            assert!(chat.iter().all(|seen| seen.error.is_none()), "{chat:?}");
-            drop(load::collect(&options(Delivery::Whole, Endpoint::Completions)));
-            let long =
-                format!(r#"{{"model":"{MODEL}","prompt":"a","max_tokens":400,"ignore_eos":true,"stream":true}}"#);
-            unusual::leave_early(server, "/v1/completions", &long);
-            let wrong = format!(r#"{{"model":"{MODEL}","prompt":"a","max_tokens":-1}}"#);
-            assert_eq!(unusual::ask(server, "/v1/completions", &wrong).0, 400);
-        }
+        let chat = load::collect(&options(Delivery::Streamed, Endpoint::Chat));
+        assert!(chat.iter().all(|seen| seen.error.is_none()), "{chat:?}");
+        drop(load::collect(&options(Delivery::Whole, Endpoint::Completions)));
+        let long = format!(r#"{{"model":"{MODEL}","prompt":"a","max_tokens":400,"ignore_eos":true,"stream":true}}"#);
+        unusual::leave_early(server, "/v1/completions", &long);
+        let wrong = format!(r#"{{"model":"{MODEL}","prompt":"a","max_tokens":-1}}"#);
+        assert_eq!(unusual::ask(server, "/v1/completions", &wrong).0, 400);
+        // An issue.
+        let broken = format!(r#"{{"model":"{MODEL}","prompt":nonsense}}"#);
+        assert_eq!(unusual::ask(server, "/v1/completions", &broken).0, 400);
     }
 
-    fn inferences(&self, until: Instant) {
+    fn inferences(&self) {
         let drive = |mode: &str, model: &str, more: &[&str]| self.triton.drive(mode, model, more).expect("the client");
-        while Instant::now() < until {
-            drive("http", "echo", &["--count", "20", "--parallel", "4"]);
-            drive("grpc", "echo", &["--count", "20", "--parallel", "4"]);
-            drive("grpc-stream", "stream", &["--responses", "5"]);
-            drive("grpc", "fail", &["--value", "-2"]);
-            let unknown = post(self.triton.http(), "/v2/models/no-such-model/infer", r#"{"inputs":[]}"#);
-            assert!(unknown.expect("an answer").0 >= 400);
-        }
+        drive("http", "echo", &["--count", "20", "--parallel", "4"]);
+        drive("grpc", "echo", &["--count", "20", "--parallel", "4"]);
+        drive("grpc-stream", "stream", &["--responses", "5"]);
+        drive("grpc", "fail", &["--value", "-2"]);
+        let unknown = post(self.triton.http(), "/v2/models/no-such-model/infer", r#"{"inputs":[]}"#);
+        assert!(unknown.expect("an answer").0 >= 400);
     }
 
-    fn images(&self, until: Instant) {
+    fn images(&self) {
         let drive = |load: &Load| drop(self.comfyui.drive(load).expect("the client"));
-        while Instant::now() < until {
-            drive(&Load::of("load").mode(Mode::Socket).with("--workflow", "both").with("--prompts", 4).again());
-            drive(&Load::of("fail"));
-            drive(&Load::of("invalid"));
-        }
+        drive(&Load::of("load").mode(Mode::Socket).with("--workflow", "both").with("--prompts", 4).again());
+        drive(&Load::of("fail"));
+        drive(&Load::of("invalid"));
+    }
+}
+
+fn repeat(again: &dyn Fn() -> bool, work: impl Fn()) {
+    while again() {
+        work();
     }
 }
 

@@ -17,5 +17,5 @@ mod privacy;
 mod privilege;
 mod requests;
 mod server;
-mod service;
+mod supervisor;
 mod transport;

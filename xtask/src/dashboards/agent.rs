@@ -13,7 +13,7 @@ pub fn board() -> Board {
         title: "Agent health",
         purpose: "Can the other dashboards be believed? What the agents see, what they missed and why, and what they cost.",
         variables: ["cluster", "instance"].map(variable).to_vec(),
-        rows: vec![glance(), sight(), losses(), cost(), agreement()],
+        rows: vec![glance(), sight(), losses(), cost(), sending(), agreement()],
     }
 }
 
@@ -155,6 +155,32 @@ fn cost() -> Row {
                 that copies long buffers.",
             )
             .query(&ratio("inferscope_probe_seconds_total", "inferscope_probe_hits_total", "instance"), "{{instance}}"),
+        ],
+    )
+}
+
+fn sending() -> Row {
+    Row::of(
+        "Sending by OTLP (with destinations)",
+        vec![
+            Panel::lines(
+                "Attempts",
+                Unit::PerSecond,
+                "By how the collector answered. unavailable and timeout: it is away. throttled: it asks for patience. rejected, \
+                 partial, unreadable: it and the agent do not agree, and the log says about what.",
+            )
+            .query(
+                &rate("inferscope_export_total", "instance, exporter, outcome"),
+                "{{instance}} {{exporter}}: {{outcome}}",
+            )
+            .wide(12),
+            Panel::lines(
+                "Spans",
+                Unit::PerSecond,
+                "Sent, rejected by the collector, or dropped because it was away for longer than the queue lasts (spans.queue).",
+            )
+            .query(&rate("inferscope_export_spans_total", "instance, destination, fate"), "{{destination}}: {{fate}}")
+            .wide(12),
         ],
     )
 }

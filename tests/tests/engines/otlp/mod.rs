@@ -2,7 +2,7 @@
 //! in both temporalities. Strict ones are judged against the callers' clocks and /metrics, VictoriaMetrics by what it
 //! answers in PromQL.
 
-mod collectors;
+pub mod collectors;
 
 use crate::folder;
 use collectors::{Rotel, Store, Strict, file, script};

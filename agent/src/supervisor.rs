@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 /// A service manager, as far as there is one.
 #[derive(Debug)]
-pub struct Service {
+pub struct Supervisor {
     /// Between two signs of life; absent where none are asked for.
     interval: Option<Duration>,
     next: Instant,
     status: String,
 }
 
-impl Service {
+impl Supervisor {
     /// Asks the environment whether there is a watchdog.
     #[must_use]
-    pub fn new() -> Service {
+    pub fn new() -> Supervisor {
         // Half of what is allowed, as sd_watchdog_enabled(3) says.
         let interval = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Service { interval, next: Instant::now(), status: String::new() }
+        Supervisor { interval, next: Instant::now(), status: String::new() }
     }
 
     /// The kernel side runs, and /metrics is answered.
@@ -57,9 +57,9 @@ impl Service {
     }
 }
 
-impl Default for Service {
-    fn default() -> Service {
-        Service::new()
+impl Default for Supervisor {
+    fn default() -> Supervisor {
+        Supervisor::new()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::engine::ENGINES;
 use crate::event::{ConnKey, Direction};
 use crate::host::clock;
 use crate::host::discover::{Discovery, Rule};
+use crate::host::privilege::descriptors;
 use crate::host::privilege::give_up::{self, Demand};
 use crate::host::privilege::{Capability, Held, Hold};
 use crate::issue::Issue;
@@ -61,6 +62,9 @@ impl Live {
     /// Where the kernel refuses; nothing is left running then.
     pub fn start(config: &Config) -> Result<Live, LoadError> {
         let options = Options { ring_bytes: config.capture.ring_bytes, verbose: config.log.contains("bpf") };
+        if let Err(error) = descriptors::raise_limit() {
+            tracing::warn!("no more descriptors than the soft limit allows: {error}");
+        }
         let mut kernel = load::load(options)?;
         keep_what_is_needed(&mut kernel.probes)?;
         let (tell, changes) = mpsc::channel();

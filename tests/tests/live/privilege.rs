@@ -74,6 +74,9 @@ fn root_gives_up_all_that_is_not_used() {
     agent.wait_attached(&[server.pid()]);
     assert_capabilities(agent.pid(), kept(&[&CAPABILITIES[..], &["checkpoint_restore"]].concat()));
     let limits = fs::read_to_string(format!("/proc/{}/limits", agent.pid())).expect("it runs");
+    let open = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit of every kernel");
+    let open: Vec<_> = open.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(open[0], open[1], "as many probes as the hard limit allows");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of every kernel");
     assert_eq!(core.split_whitespace().filter(|field| *field == "0").count(), 2, "{core}");
     // A server that starts later is attached to all the same.

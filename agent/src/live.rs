@@ -8,6 +8,7 @@ use crate::engine::ENGINES;
 use crate::event::{ConnKey, Direction};
 use crate::host::clock;
 use crate::host::discover::{Discovery, Rule};
+use crate::host::workload::Names;
 use crate::issue::Issue;
 use crate::kernel::attach::Source;
 use crate::kernel::capture::{Capture, Captured};
@@ -174,7 +175,8 @@ pub fn discovery(config: &Config) -> Discovery {
         argv: rule.argv.clone(),
         service: rule.service.clone(),
     });
-    Discovery::new(enabled, rules.collect(), Duration::from_secs(u64::from(config.capture.rescan_seconds)))
+    let rescan = Duration::from_secs(u64::from(config.capture.rescan_seconds));
+    Discovery::new(enabled, rules.collect(), rescan, Names::new(&config.pods.links))
 }
 
 fn source(source: config::Source) -> Source {

@@ -2,6 +2,7 @@
 
 mod check;
 mod gpus;
+mod pods;
 mod record;
 mod replay;
 mod run;

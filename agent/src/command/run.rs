@@ -1,6 +1,7 @@
 //! `inferscope run`: the daemon.
 
 use super::gpus::Gpus;
+use super::pods::Pods;
 use super::{failed, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
@@ -57,6 +58,7 @@ struct Daemon<'a> {
     pipeline: Pipeline,
     metrics: Arc<Metrics>,
     gpus: Gpus,
+    pods: Pods,
     exposed: Arc<Exposed>,
     otlp: Option<Otlp>,
     started: Instant,
@@ -103,11 +105,24 @@ impl Daemon<'_> {
             otlp
         });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
+        let pods = Pods::start(&config, metrics.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let started = Instant::now();
-        let mut daemon =
-            Daemon { arguments, config, log, live, pipeline, metrics, gpus, exposed, otlp, started, refreshed: None };
+        let mut daemon = Daemon {
+            arguments,
+            config,
+            log,
+            live,
+            pipeline,
+            metrics,
+            gpus,
+            pods,
+            exposed,
+            otlp,
+            started,
+            refreshed: None,
+        };
         daemon.work(signals).await;
         daemon.stop();
         let _ = stop_serving.send(());
@@ -149,6 +164,7 @@ impl Daemon<'_> {
         self.metrics.programs(&programs);
         let known = self.live.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.exposed.set_health(health(&known));
+        self.pods.refresh(&known);
         let uptime = self.started.elapsed();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let status = status::Status {
@@ -160,6 +176,7 @@ impl Daemon<'_> {
             hooks: known.into_iter().flat_map(|server| server.hooks).collect(),
             losses: status::Loss::of(&counts),
             gpu: self.gpus.status(),
+            pods: self.pods.status(),
         };
         self.metrics.processes(&status.processes);
         self.exposed.set_status(status);

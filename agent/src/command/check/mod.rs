@@ -2,6 +2,7 @@
 
 mod cross;
 mod gpu;
+mod pods;
 mod print;
 mod seen;
 mod tap;
@@ -68,6 +69,7 @@ fn report(config: &Config) -> Report {
         }
     };
     host.extend(gpu::findings(&config.gpu));
+    host.extend(pods::findings(&config.pods));
     Report { host, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }
 

@@ -21,6 +21,7 @@ pub mod metric;
 pub mod pipeline;
 pub mod request;
 pub mod servers;
+pub mod service;
 pub mod status;
 pub mod supervisor;
 pub mod tape;

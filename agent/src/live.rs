@@ -11,6 +11,7 @@ use crate::host::discover::{Discovery, Rule};
 use crate::host::privilege::descriptors;
 use crate::host::privilege::give_up::{self, Demand};
 use crate::host::privilege::{Capability, Held, Hold};
+use crate::host::workload::Names;
 use crate::issue::Issue;
 use crate::kernel::attach::{Probes, Source};
 use crate::kernel::capture::{Capture, Captured};
@@ -205,7 +206,8 @@ pub fn discovery(config: &Config) -> Discovery {
         argv: rule.argv.clone(),
         service: rule.service.clone(),
     });
-    Discovery::new(enabled, rules.collect(), Duration::from_secs(u64::from(config.capture.rescan_seconds)))
+    let rescan = Duration::from_secs(u64::from(config.capture.rescan_seconds));
+    Discovery::new(enabled, rules.collect(), rescan, Names::new(&config.pods.links))
 }
 
 fn source(source: config::Source) -> Source {

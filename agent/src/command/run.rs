@@ -1,6 +1,7 @@
 //! `inferscope run`: the daemon.
 
 use super::gpus::Gpus;
+use super::pods::Pods;
 use super::{failed, keep_memory, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
@@ -59,6 +60,7 @@ struct Daemon<'a> {
     pipeline: Pipeline,
     metrics: Arc<Metrics>,
     gpus: Gpus,
+    pods: Pods,
     exposed: Arc<Exposed>,
     supervisor: Supervisor,
     otlp: Option<Otlp>,
@@ -106,6 +108,7 @@ impl Daemon<'_> {
             otlp
         });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
+        let pods = Pods::start(&config, metrics.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let mut supervisor = Supervisor::new();
@@ -119,6 +122,7 @@ impl Daemon<'_> {
             pipeline,
             metrics,
             gpus,
+            pods,
             exposed,
             supervisor,
             otlp,
@@ -167,6 +171,7 @@ impl Daemon<'_> {
         self.metrics.programs(&programs);
         let known = self.live.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.exposed.set_health(health(&known));
+        self.pods.refresh(&known);
         let uptime = self.started.elapsed();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let status = status::Status {
@@ -178,6 +183,7 @@ impl Daemon<'_> {
             hooks: known.into_iter().flat_map(|server| server.hooks).collect(),
             losses: status::Loss::of(&counts),
             gpu: self.gpus.status(),
+            pods: self.pods.status(),
         };
         self.metrics.processes(&status.processes);
         let attachments = || status.processes.iter().map(|process| &process.attachment);

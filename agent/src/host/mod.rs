@@ -1,6 +1,7 @@
 //! Who runs on this host: its processes and their sockets, which of them are inference servers, its GPUs, and what the
 //! agent itself uses.
 
+pub mod allotment;
 pub mod capabilities;
 pub mod clock;
 pub mod container;

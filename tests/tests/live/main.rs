@@ -13,6 +13,7 @@ mod expect;
 mod gpu;
 mod life;
 mod otlp;
+mod pods;
 mod privacy;
 mod privilege;
 mod requests;

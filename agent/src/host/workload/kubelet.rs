@@ -5,7 +5,8 @@
 //! container is not found here.
 
 use super::super::container::ContainerId;
-use super::{MAX_ENTRIES, Pod};
+use super::MAX_ENTRIES;
+use crate::service::Pod;
 use std::fs;
 use std::path::Path;
 

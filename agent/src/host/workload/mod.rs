@@ -7,32 +7,13 @@ mod engine;
 mod kubelet;
 
 use super::container::{ContainerId, Enclosed};
-use std::fmt;
+use crate::service::Workload;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 /// Entries of a folder that are looked at; a node has some hundred containers.
 const MAX_ENTRIES: usize = 65_536;
-
-/// Where a server runs, where it is in a container.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Workload {
-    /// A container of a pod.
-    Pod(Pod),
-    /// A container outside of Kubernetes, or of a pod whose name is not known: its name, else the short form of its id.
-    Container(Arc<str>),
-}
-
-/// A container of a pod, by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pod {
-    /// The pod's namespace.
-    pub namespace: Arc<str>,
-    /// The pod's name.
-    pub name: Arc<str>,
-    /// The container's name in the pod.
-    pub container: Arc<str>,
-}
 
 /// Where names are found on this host.
 #[derive(Clone, Debug)]
@@ -41,6 +22,20 @@ pub struct Names {
     links: PathBuf,
     docker: PathBuf,
     podman: PathBuf,
+}
+
+/// Why no pod has a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNames {
+    /// The configuration says so.
+    #[error("the folder is not to be read")]
+    Off,
+    /// There is no such folder: no kubelet runs here, or its folder is not mounted.
+    #[error("there is no {0}")]
+    Absent(String),
+    /// It cannot be listed.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl Names {
@@ -72,27 +67,19 @@ impl Names {
         engine::docker(&self.docker, id).or_else(|| engine::podman(&self.podman, id))
     }
 
-    /// Why pods have no names, where the folder that has them cannot be read.
+    /// How many links there are.
     ///
     /// # Errors
-    /// With a sentence.
-    pub fn check(&self) -> Result<usize, String> {
+    /// With the reason why there are none.
+    pub fn count(&self) -> Result<usize, NoNames> {
         if self.links.as_os_str().is_empty() {
-            return Err("not read: pods.logs is empty".to_owned());
+            return Err(NoNames::Off);
         }
-        let entries = std::fs::read_dir(&self.links).map_err(|error| format!("{}: {error}", self.links.display()))?;
+        let entries = fs::read_dir(&self.links).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => NoNames::Absent(self.links.display().to_string()),
+            _ => NoNames::Unreadable(format!("{}: {error}", self.links.display())),
+        })?;
         Ok(entries.take(MAX_ENTRIES).count())
-    }
-}
-
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Workload::Pod(Pod { namespace, name, container }) => {
-                write!(f, "container {container} of pod {namespace}/{name}")
-            }
-            Workload::Container(name) => write!(f, "container {name}"),
-        }
     }
 }
 
@@ -100,7 +87,6 @@ impl fmt::Display for Workload {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::fs;
 
     const POD: &str = "0::/kubepods/burstable/pod2d3f8b5a-7c0e-4a51-9d5e-0a1b2c3d4e5f/";
 
@@ -142,18 +128,19 @@ mod tests {
         ] {
             assert_eq!(of(cgroups.clone()).as_deref(), expected, "{cgroups}");
         }
-        assert_eq!(names.check(), Ok(1));
+        assert_eq!(names.count(), Ok(1));
         fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
     fn without_its_folder_a_pod_has_no_name() {
         let root = host("folderless");
-        for links in ["", "/var/log/elsewhere"] {
+        let absent = NoNames::Absent(root.join("var/log/elsewhere").display().to_string());
+        for (links, why) in [("", NoNames::Off), ("/var/log/elsewhere", absent)] {
             let names = Names::under(&root, links);
             let enclosed = Enclosed::parse(&format!("{POD}{}", id('a')));
             assert_eq!(names.of(&enclosed), Some(Workload::Container("aaaaaaaaaaaa".into())));
-            assert!(names.check().is_err());
+            assert_eq!(names.count(), Err(why));
         }
         fs::remove_dir_all(root).unwrap();
     }

@@ -173,12 +173,12 @@ fn names_are_capped() {
 #[test]
 fn series_end_with_their_server() {
     let metrics = metrics("");
-    metrics.server_started("vllm", "s");
+    metrics.server_started("vllm", &"s".into());
     metrics.job(&job());
     metrics.job(&failed());
     metrics.replied(&call(400, Some("x")));
     metrics.busy(&[busy(2)]);
-    metrics.server_ended("vllm", "s", Nanos(1));
+    metrics.server_ended("vllm", &"s".into(), Nanos(1));
     metrics.tick(Nanos(100_000 * MS));
     assert_eq!(series(&metrics), [""; 0]);
 }

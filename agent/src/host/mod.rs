@@ -3,6 +3,7 @@
 
 pub mod capabilities;
 pub mod clock;
+pub mod container;
 pub mod discover;
 pub mod gpu;
 pub mod identity;
@@ -14,3 +15,4 @@ pub mod process;
 pub mod procfs;
 pub mod self_usage;
 pub mod sockets;
+pub mod workload;

@@ -16,7 +16,6 @@ use inferscope_tests::triton::{self, TritonServer};
 use inferscope_tests::unusual;
 use inferscope_tests::vllm::{self, MODEL, Transport, VllmServer};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,11 +56,11 @@ fn every_panel_has_rows_under_real_load() {
         rotel.grpc
     );
     let configuration = format!("{place}\n{gpu}\n{otlp}\ncross_check: true\n");
+    let here = AtomicBool::new(false);
+    let until = Instant::now() + LOAD;
     let (agent, prometheus) = thread::scope(|scope| {
         // The agent comes while requests are under way: it sees them in part.
-        let here = Arc::new(AtomicBool::new(false));
-        let again = Arc::clone(&here);
-        scope.spawn(|| repeat(&move || !again.load(Relaxed), || servers.long_answers()));
+        scope.spawn(|| repeat(&|| !here.load(Relaxed) && Instant::now() < until, || servers.long_answers()));
         let mut agent = Agent::start(&folder, &configuration).expect("the agent starts");
         let prometheus = Prometheus::start(agent.address(), &folder.join("prometheus")).expect("Prometheus scrapes");
         for pid in [servers.vllm.pid(), servers.triton.pid(), servers.comfyui.pid()] {

@@ -1,5 +1,5 @@
-//! deploy/compose and deploy/collectors: each file is read by the program that it is for, or by a parser of its format; what they
-//! point to is there.
+//! deploy/compose and deploy/collectors: each file is read by the program that it is for, or by a parser of its format;
+//! what they point to is there.
 
 use crate::tool::{of_family, output, tool};
 use serde_yaml::Value;

@@ -4,8 +4,8 @@ use crate::promql::{Selector, names};
 use inferscope::metric::catalog::{self, Kind, Metric};
 use std::collections::BTreeSet;
 
-/// Labels that any series may have: of the scrape, of the configuration as the fleet's dashboard has them, of the place where a
-/// server runs, and of its only GPU.
+/// Labels that any series may have: of the scrape, of the configuration as the fleet's dashboard has them, of the place
+/// where a server runs, and of its only GPU.
 const EVERYWHERE: [&str; 11] = [
     "instance",
     "job",

@@ -1,4 +1,5 @@
-//! deploy/prometheus: every rule asks for what there is; every alert has a runbook, and a case when it fires and when not.
+//! deploy/prometheus: every rule asks for what there is; every alert has a runbook, and a case when it fires and when
+//! not.
 
 use crate::known::unknown;
 use crate::tool::{output, tool};

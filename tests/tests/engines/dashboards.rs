@@ -1,5 +1,6 @@
-//! Every panel of every dashboard has something to show: the real servers under load, on GPUs that our library plays, seen by
-//! one agent that a real Prometheus scrapes and that sends to a real collector. The rules of deploy/ are evaluated on the same.
+//! Every panel of every dashboard has something to show: the real servers under load, on GPUs that our library plays, seen
+//! by one agent that a real Prometheus scrapes and that sends to a real collector. The rules of deploy/ are evaluated on
+//! the same.
 
 use crate::otlp::collectors::Rotel;
 use crate::{folder, in_group};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// How long it may take until the servers' own metrics were compared twice, which is every 15 s.
 const LOAD: Duration = Duration::from_secs(120);
-/// A token every few milliseconds, for longer than it takes an agent to attach.
+/// Tokens of an answer that takes seconds.
 const UNDER_WAY: u64 = 900;
 /// A dashboard's windows over a scrape every second, and over the whole test.
 const WINDOWS: [(&str, &str); 2] = [("$__rate_interval", "10s"), ("$__range", "1m")];
@@ -55,14 +56,17 @@ fn every_panel_has_rows_under_real_load() {
         rotel.grpc
     );
     let configuration = format!("{place}\n{gpu}\n{otlp}\ncross_check: true\n");
+    let here = AtomicBool::new(false);
+    let until = Instant::now() + LOAD;
     let (agent, prometheus) = thread::scope(|scope| {
         // The agent comes while requests are under way: it sees them in part.
-        scope.spawn(|| servers.long_answers());
+        scope.spawn(|| repeat(&|| !here.load(Relaxed) && Instant::now() < until, || servers.long_answers()));
         let mut agent = Agent::start(&folder, &configuration).expect("the agent starts");
         let prometheus = Prometheus::start(agent.address(), &folder.join("prometheus")).expect("Prometheus scrapes");
         for pid in [servers.vllm.pid(), servers.triton.pid(), servers.comfyui.pid()] {
             agent.attached(pid).expect("the probes of a server");
         }
+        here.store(true, Relaxed);
         (agent, prometheus)
     });
     // Errors are told only to who is there.
@@ -92,7 +96,8 @@ impl Servers {
         })
     }
 
-    /// Each on a device of its own: vLLM's is held back, ComfyUI's is sampled, Triton has a MIG instance; a fourth is idle and old.
+    /// Each on a device of its own: vLLM's is held back, ComfyUI's is sampled, Triton has a MIG instance; a fourth is idle
+    /// and old.
     fn on_gpus(&self, error: Option<Event>) -> Scenario {
         let worker = in_group(self.vllm.pid(), "VLLM::Worker");
         let busy = Device {
@@ -138,7 +143,7 @@ impl Servers {
         machine(vec![busy, sampled, cut, old])
     }
 
-    /// Requests that outlast the agent's start.
+    /// Requests that are under way for seconds.
     fn long_answers(&self) {
         let options =
             load::Options { streams: 8, max_tokens: UNDER_WAY, ..load::Options::new(self.vllm.address(), MODEL) };

@@ -1,4 +1,5 @@
-//! What a dashboard is made of. A description says what is shown and what it teaches; how Grafana writes it is in [`super::json`].
+//! What a dashboard is made of. A description says what is shown and what it teaches; [`super::json`] is how Grafana writes
+//! it.
 
 use super::promql;
 
@@ -214,8 +215,8 @@ impl Board {
         format!("inferscope-{}", self.name)
     }
 
-    /// An expression as Grafana gets it: `@` becomes matchers of all that the reader chooses, `#` of the servers only, for
-    /// metrics that know no model and no workflow. A value that is chosen as "All" matches series without the label, too.
+    /// An expression as Grafana gets it: `@` becomes matchers of all that the reader chooses, `#` of the servers only,
+    /// for metrics that know no model and no workflow. "All" matches series without the label, too.
     pub fn complete(&self, expression: &str) -> String {
         expression
             .replace('@', &self.matchers(|_| true))

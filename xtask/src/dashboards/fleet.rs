@@ -1,15 +1,16 @@
 //! The fleet: providers, clusters, regions and environments beside each other.
 
 use super::board::{Board, Panel, Row, Unit, Variable};
-use super::promql::{avg, max, p95, rate, ratio, share, sum};
+use super::promql::{avg, max, mean_rate, or_zero, p95, rate, ratio, share, sum};
 
 /// The dashboard.
 pub fn board() -> Board {
     Board {
         name: "fleet",
         title: "Fleet",
-        purpose: "Which cluster serves well, which is full, which wastes its GPUs? For Prometheus servers that gather many agents \
-                  whose configuration sets labels: {provider, cluster, region, environment}.",
+        purpose: "Which cluster serves well, which is full, which wastes its GPUs? For Prometheus servers that \
+                 gather many agents whose configuration sets labels: {provider, cluster, region, \
+                 environment}.",
         variables: ["provider", "cluster", "region", "environment"].map(variable).to_vec(),
         rows: vec![glance(), service(), images(), gpus(), agents()],
     }
@@ -44,7 +45,7 @@ fn glance() -> Row {
                 "LLM requests per second over the whole time shown, by model and place.",
             )
             .query(
-                "sum by (provider, cluster, region, environment, engine, model) (rate(llm_request_total{@}[$__range]))",
+                &mean_rate("llm_request_total", "provider, cluster, region, environment, engine, model"),
                 "requests",
             ),
         ],
@@ -65,8 +66,8 @@ fn service() -> Row {
             Panel::lines(
                 "TTFT p95",
                 Unit::Seconds,
-                "The same model in two clusters should be equally quick; where it is not, compare \
-                their queues and GPUs.",
+                "The same model in two clusters should be equally quick; where it is not, compare their \
+                 queues and GPUs.",
             )
             .query(&p95("llm_time_to_first_token_seconds", "cluster, model"), "{{cluster}} {{model}}")
             .above(1.0, 2.0),
@@ -76,8 +77,8 @@ fn service() -> Row {
             Panel::lines(
                 "Waiting",
                 Unit::Count,
-                "Sequences that wait, by cluster: where there is too little for the work. One that \
-                waits beside one that idles is a question of routing.",
+                "Sequences that wait, by cluster: where there is too little for the work. One that waits \
+                 beside one that idles is a question of routing.",
             )
             .query(&sum("llm_queue_depth", "cluster"), "{{cluster}}"),
             Panel::lines("KV cache", Unit::Ratio, "The fullest of each cluster.")
@@ -116,8 +117,8 @@ fn gpus() -> Row {
             Panel::lines(
                 "Utilisation",
                 Unit::Percent,
-                "The mean of each cluster. Low everywhere while requests wait: routing. Low \
-                without waiting: more GPUs than work.",
+                "The mean of each cluster. Low everywhere while requests wait: routing. Low without waiting: \
+                 more GPUs than work.",
             )
             .query(&avg("gpu_utilization_percent", "cluster"), "{{cluster}}"),
             Panel::lines(
@@ -147,7 +148,10 @@ fn agents() -> Row {
                 .query(&rate("inferscope_events_lost_total", "cluster"), "{{cluster}}")
                 .above(0.001, 10.0),
             Panel::lines("Not seen", Unit::Count, "Processes of servers that could not be attached to.")
-                .query("sum by (cluster) (inferscope_processes_unsupported{@}) or 0 * count by (cluster) (inferscope_build_info{@})", "{{cluster}}")
+                .query(
+                    &or_zero(&sum("inferscope_processes_unsupported", "cluster"), "inferscope_build_info", "cluster"),
+                    "{{cluster}}",
+                )
                 .above(1.0, 5.0),
         ],
     )

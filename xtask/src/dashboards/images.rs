@@ -8,8 +8,8 @@ pub fn board() -> Board {
     Board {
         name: "images",
         title: "Image generation",
-        purpose: "How many images come out, how long people wait for them, which workflow, node or model load takes the time, and \
-                  what fails? ComfyUI.",
+        purpose: "How many images come out, how long people wait for them, which workflow, node or model load \
+                 takes the time, and what fails? ComfyUI.",
         variables: ["cluster", "k8s_namespace", "service", "workflow", "model"].map(variable).to_vec(),
         rows: vec![glance(), jobs(), waiting(), work(), api()],
     }
@@ -29,8 +29,8 @@ fn glance() -> Row {
             Panel::figure(
                 "Went well",
                 Unit::Ratio,
-                "Share of the jobs that were begun and went well. Jobs that people took out of \
-                the queue or interrupted are not failures.",
+                "Share of the jobs that were begun and went well. Jobs that people took out of the queue or \
+                 interrupted are not failures.",
             )
             .query(&format!("1 - {}", failed("")), "")
             .below(0.99, 0.9)
@@ -38,8 +38,7 @@ fn glance() -> Row {
             Panel::figure(
                 "Generation p95",
                 Unit::Seconds,
-                "One job in twenty took longer than this, from the moment in which the \
-                worker took it.",
+                "One job in twenty took longer than this, from the moment in which the worker took it.",
             )
             .query(&p95("comfyui_generation_duration_seconds", ""), "")
             .wide(4),
@@ -53,8 +52,8 @@ fn glance() -> Row {
             Panel::figure(
                 "Waiting",
                 Unit::Count,
-                "Jobs in the queues of all servers. Divided by the images per minute it is what a \
-                new job waits.",
+                "Jobs in the queues of all servers. Divided by the images per minute it is what a new job \
+                 waits.",
             )
             .query(&sum("comfyui_queue_depth{#}", ""), "")
             .above(5.0, 20.0)
@@ -70,30 +69,30 @@ fn jobs() -> Row {
             Panel::stack(
                 "Jobs by status",
                 Unit::PerSecond,
-                "success, error, interrupted, cancelled (taken out of the queue), or \
-                unknown: the server ended under it.",
+                "success, error, interrupted, cancelled (taken out of the queue), or unknown: the server \
+                 ended under it.",
             )
             .query(&rate("comfyui_prompts_total", "status"), "{{status}}"),
             Panel::stack(
                 "Images by workflow",
                 Unit::Images,
-                "A workflow is a hash of its graph's kinds of nodes; `workflows` in the \
-                configuration gives it a name.",
+                "A workflow is a hash of its graph's kinds of nodes; `workflows` in the configuration gives \
+                 it a name.",
             )
             .query(&format!("60 * {}", rate("comfyui_images_generated_total", "workflow")), "{{workflow}}"),
             Panel::lines(
                 "Failures by type",
                 Unit::PerSecond,
-                "The exceptions that ended jobs. OutOfMemoryError: the card is too \
-                small for the workflow, or something else is on it.",
+                "The exceptions that ended jobs. OutOfMemoryError: the card is too small for the workflow, or \
+                 something else is on it.",
             )
             .query(&rate("comfyui_generation_failures_total", "error_type"), "{{error_type}}")
             .above(0.01, 0.1),
             Panel::lines(
                 "Failed by workflow",
                 Unit::Ratio,
-                "Share of begun jobs that failed. One workflow alone: its graph or its \
-                models. All of them: the server or its GPU.",
+                "Share of begun jobs that failed. One workflow alone: its graph or its models. All of them: \
+                 the server or its GPU.",
             )
             .query(&failed("workflow"), "{{workflow}}")
             .above(0.01, 0.1),
@@ -113,8 +112,8 @@ fn jobs() -> Row {
             Panel::lines(
                 "Nodes that needed no work",
                 Unit::PerSecond,
-                "ComfyUI keeps results of nodes whose inputs did not change. \
-                It costs nothing to answer from them.",
+                "ComfyUI keeps results of nodes whose inputs did not change. It costs nothing to answer from \
+                 them.",
             )
             .query(&rate("comfyui_nodes_cached_total", "workflow"), "{{workflow}}"),
         ],
@@ -128,30 +127,30 @@ fn waiting() -> Row {
             Panel::lines(
                 "Generation",
                 Unit::Seconds,
-                "Work on jobs that went well; jobs of which all was cached are among them, \
-                and make a low band.",
+                "Work on jobs that went well; jobs of which all was cached are among them, and make a low \
+                 band.",
             )
             .quantiles("comfyui_generation_duration_seconds")
             .with_exemplars(),
             Panel::lines(
                 "Queue",
                 Unit::Seconds,
-                "From handing a job over to the beginning of its work. A server works on one job \
-                at a time: more of them need more servers.",
+                "From handing a job over to the beginning of its work. A server works on one job at a time: \
+                 more of them need more servers.",
             )
             .quantiles("comfyui_queue_duration_seconds"),
             Panel::lines(
                 "Time to first step",
                 Unit::Seconds,
-                "From the request to the end of the first sampler step: the queue, \
-                loading models, and encoding the prompt.",
+                "From the request to the end of the first sampler step: the queue, loading models, and \
+                 encoding the prompt.",
             )
             .quantiles("comfyui_time_to_first_step_seconds"),
             Panel::heat(
                 "Generation, all of it",
                 Unit::Seconds,
-                "Bands are workflows, sizes and step counts; a band that drifts \
-                upwards is a server or a GPU that grows slower.",
+                "Bands are workflows, sizes and step counts; a band that drifts upwards is a server or a GPU \
+                 that grows slower.",
             )
             .query(&buckets("comfyui_generation_duration_seconds"), "{{le}}"),
             Panel::lines("Generation p95 by workflow", Unit::Seconds, "Which workflow takes long.")
@@ -174,15 +173,15 @@ fn work() -> Row {
             Panel::lines(
                 "Sampler step p95",
                 Unit::Seconds,
-                "One step of the sampler, what inter-token latency is to an LLM. It \
-                grows with the picture's size; by itself it grows only when the GPU is slowed or shared.",
+                "One step of the sampler, what inter-token latency is to an LLM. It grows with the picture's \
+                 size; by itself it grows only when the GPU is slowed or shared.",
             )
             .query(&p95(r#"comfyui_step_duration_seconds{#,model=~"$model"}"#, "sampler"), "{{sampler}}"),
             Panel::stack(
                 "Work by kind of node",
                 Unit::Ratio,
-                "Share of the time that is spent in each kind of node, where a client \
-                watches. Loaders at the top: models are read again and again.",
+                "Share of the time that is spent in each kind of node, where a client watches. Loaders at the \
+                 top: models are read again and again.",
             )
             .query(&rate("comfyui_node_duration_seconds_sum{#}", "class_type"), "{{class_type}}"),
             Panel::lines("Node p95", Unit::Seconds, "The slowest kinds of nodes.").query(
@@ -192,8 +191,8 @@ fn work() -> Row {
             Panel::lines(
                 "Loading models",
                 Unit::Seconds,
-                "Bringing models to where they compute. Often and long: the card is too \
-                small to keep them, and each job pays for it.",
+                "Bringing models to where they compute. Often and long: the card is too small to keep them, \
+                 and each job pays for it.",
             )
             .query(&p95(r#"comfyui_model_load_duration_seconds{#,model=~"$model"}"#, "model"), "{{model}}"),
         ],
@@ -207,16 +206,16 @@ fn api() -> Row {
             Panel::stack(
                 "Requests by endpoint",
                 Unit::Requests,
-                "What clients ask the server about: jobs, pictures, nodes. Clients \
-                that poll /history can ask more than the server likes.",
+                "What clients ask the server about: jobs, pictures, nodes. Clients that poll /history can ask \
+                 more than the server likes.",
             )
             .query(&rate("comfyui_api_requests_total{#}", "endpoint"), "{{endpoint}}")
             .wide(12),
             Panel::lines(
                 "Refused by type",
                 Unit::Requests,
-                "A graph that ComfyUI refuses is no job and is counted only here: a \
-                missing model or node, a value out of its range.",
+                "A graph that ComfyUI refuses is no job and is counted only here: a missing model or node, a \
+                 value out of its range.",
             )
             .query(&rate("comfyui_api_errors_total{#}", "endpoint, error_type"), "{{endpoint}}: {{error_type}}")
             .wide(12)

@@ -1,4 +1,4 @@
-//! A dashboard as Grafana reads it. Types, and which options there are: npm's @grafana/schema, which a test holds this to.
+//! A dashboard as Grafana reads it. Types and options are those of npm's @grafana/schema, which a test holds this to.
 
 use super::board::{Board, Exemplars, Limits, Panel, Query, Row, Shape, Unit, Variable};
 use serde_json::{Map, Value, json};
@@ -59,8 +59,8 @@ fn variable(variable: &Variable, before: &[Variable]) -> Value {
 /// From each dashboard to the others, with what is chosen.
 fn links() -> Value {
     json!({
-        "type": "dashboards", "title": "Inferscope", "tags": ["inferscope"], "asDropdown": true, "icon": "external link",
-        "includeVars": true, "keepTime": true, "targetBlank": false, "tooltip": "",
+        "type": "dashboards", "title": "Inferscope", "tags": ["inferscope"], "asDropdown": true,
+        "icon": "external link", "includeVars": true, "keepTime": true, "targetBlank": false, "tooltip": "",
     })
 }
 

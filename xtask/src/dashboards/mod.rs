@@ -1,7 +1,7 @@
 //! `cargo xtask dashboards`: writes deploy/grafana and docs/dashboards.md from the descriptions in this folder.
 //!
-//! Grafana's JSON is long, and its parts depend on each other (ids, places, names of variables): it is read by Grafana and by
-//! tests, and written by nobody. A test fails when the files are not what the descriptions say.
+//! Grafana's JSON is long, and its parts depend on each other (ids, places, names of variables): Grafana and tests read it,
+//! nobody writes it. A test fails when the files are not what the descriptions say.
 
 mod agent;
 mod board;

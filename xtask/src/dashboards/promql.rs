@@ -10,6 +10,11 @@ pub fn rate(selector: &str, by: &str) -> String {
     format!("sum{} (rate({}{WINDOW}))", grouping(by), matched(selector))
 }
 
+/// The same over all of the time that is shown.
+pub fn mean_rate(selector: &str, by: &str) -> String {
+    format!("sum{} (rate({}[$__range]))", grouping(by), matched(selector))
+}
+
 /// One rate for each of another. Absent while the other stands still: what nobody asked for has no share.
 pub fn ratio(part: &str, whole: &str, by: &str) -> String {
     format!("{} / ({} > 0)", rate(part, by), rate(whole, by))
@@ -19,6 +24,11 @@ pub fn ratio(part: &str, whole: &str, by: &str) -> String {
 pub fn share(part: &str, whole: &str, by: &str) -> String {
     let all = rate(whole, by);
     format!("({} or 0 * {all}) / ({all} > 0)", rate(part, by))
+}
+
+/// An expression, 0 where it says nothing although these are there: of series that begin with the first of what they count.
+pub fn or_zero(expression: &str, where_there_is: &str, by: &str) -> String {
+    format!("{expression} or 0 * count{} ({})", grouping(by), matched(where_there_is))
 }
 
 /// The sum of a gauge by these labels.

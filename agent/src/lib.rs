@@ -8,6 +8,8 @@ pub mod config;
 pub mod core;
 pub mod correlate;
 pub mod crosscheck;
+#[cfg(test)]
+mod documents;
 pub mod engine;
 pub mod event;
 pub mod export;

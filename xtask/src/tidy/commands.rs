@@ -10,7 +10,10 @@ pub fn unknown(name: &str, text: &str, xtask: &Command) -> Vec<String> {
         .zip(text.lines())
         .flat_map(|(number, line)| line.split_whitespace().map(move |word| (number, word)))
         .collect();
-    let starts = words.windows(2).enumerate().filter(|(_, pair)| pair[0].1.ends_with("cargo") && pair[1].1 == "xtask");
+    let starts = words
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| matches!(pair, [(_, first), (_, "xtask")] if first.ends_with("cargo")));
     starts
         .filter_map(|(at, _)| {
             let (number, word) = words.get(at + 2)?;

@@ -204,7 +204,7 @@ explain() {
 start() {
 	step "have systemd read its units" systemctl daemon-reload || return 1
 	step "start it with the host" systemctl enable --quiet "$SERVICE" || return 1
-	step "forget failed starts" systemctl reset-failed "$SERVICE" || true
+	[ -n "$DRY_RUN" ] || systemctl reset-failed "$SERVICE" 2>/dev/null || true
 	step "start it" systemctl "$1" "$SERVICE" || return 1
 	step "wait until it is healthy, $PATIENCE s at most" proven "$2"
 }
@@ -344,13 +344,22 @@ roll_back_package() {
 
 # --- away with it ---------------------------------------------------------------------------------------------------
 
+# rpm takes the configuration away, or leaves it under another name: it stays, as everywhere.
+remove_rpm() {
+	cp -p "$CONFIG" "$SCRATCH/inferscope.yaml"
+	rpm --erase inferscope
+	install -d -m 0755 "$CONFIG_FOLDER"
+	mv -f "$SCRATCH/inferscope.yaml" "$CONFIG"
+	rm -f "$CONFIG.rpmsave"
+}
+
 uninstall() {
 	if has_systemd && systemctl cat "$SERVICE" >/dev/null 2>&1; then
 		step "stop it" systemctl disable --quiet --now "$SERVICE"
 	fi
 	case $(packaged_by) in
 	dpkg) step "remove the package" dpkg --remove inferscope ;;
-	rpm) step "remove the package" rpm --erase inferscope ;;
+	rpm) step "remove the package" remove_rpm ;;
 	"") step "remove $BINARY and $UNIT" rm -f "$BINARY" "$UNIT" ;;
 	esac
 	step "remove $KEPT" rm -rf "$KEPT"

@@ -19,7 +19,7 @@ Exit codes:
   2  the arguments or the configuration are wrong; nothing was started";
 
 const CHECK_HELP: &str = "\
-Run it first, as the user that will run the agent. It attaches nothing: the servers do not notice it. A line that says
+Run it first, as the user that will run the agent. It attaches to no server, and none notices it. A line that says
 missing or problem says what to do about it.
 
 Examples:

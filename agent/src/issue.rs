@@ -81,6 +81,8 @@ pub enum Issue {
     LogLineTooLong,
     /// More requests ended between two looks at the GPUs than are kept: these are not held against their GPU's state.
     GpuRequestsOverBound,
+    /// The kubelet did not say as it should which pods have which devices; what it said last holds for a minute.
+    PodResourcesUnread,
 }
 
 impl Issue {
@@ -124,6 +126,7 @@ impl Issue {
         Issue::WebSocketUnreadable,
         Issue::LogLineTooLong,
         Issue::GpuRequestsOverBound,
+        Issue::PodResourcesUnread,
     ];
 
     /// Label value.
@@ -168,6 +171,7 @@ impl Issue {
             Issue::WebSocketUnreadable => "websocket_unreadable",
             Issue::LogLineTooLong => "log_line_too_long",
             Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
+            Issue::PodResourcesUnread => "pod_resources_unread",
         }
     }
 }

@@ -23,5 +23,6 @@ pub mod request;
 pub mod servers;
 pub mod service;
 pub mod status;
+pub mod supervisor;
 pub mod tape;
 pub mod wire;

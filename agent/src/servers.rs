@@ -10,6 +10,7 @@ use crate::host::identity::Identity;
 use crate::host::privilege::{Capability, Held};
 use crate::host::{maps, package};
 use crate::kernel::attach::{Probes, Source};
+use crate::service::Service;
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub enum Notice {
 pub struct ServerState {
     /// The process.
     pub process: status::Process,
+    /// Its server.
+    pub service: Service,
     /// Who its server is.
     pub identity: Identity,
     /// Its hooks; none for workers.
@@ -173,8 +176,14 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn started(&mut self, server: &Server, now: Instant) {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
-        self.identities.insert(tgid, Identity::read(&server.process, server.root.0, server.matched.port));
-        tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
+        let Server { process, enclosed, root, matched, .. } = server;
+        self.identities.insert(tgid, Identity::new(process, enclosed, root.0, matched.port));
+        match &service.workload {
+            Some(workload) => {
+                tracing::info!(pid = tgid.0, engine, %service, "found in {workload}: {}", matched.evidence)
+            }
+            None => tracing::info!(pid = tgid.0, engine, %service, "found: {}", matched.evidence),
+        }
         if !self.is_wanted(server) {
             return;
         }
@@ -282,10 +291,12 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     tgid: tgid.0,
                     engine: server.engine.name().to_owned(),
                     role: server.matched.role,
-                    service: server.service.clone(),
+                    service: server.service.to_string(),
+                    container: status::Container::of(&server.enclosed, &server.service),
                     evidence: server.matched.evidence.clone(),
                     attachment: self.attachment(tgid),
                 },
+                service: server.service.clone(),
                 identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
                 hooks: self.probes.hooks(tgid).cloned().collect(),
                 named: server.named,

@@ -95,6 +95,10 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
     if !deploy::complete() {
         summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
     }
+    // The image must be able to load NVIDIA's library.
+    if !nvml::complete() {
+        summary.step("setup of the GPU tests", || nvml::install().map(|()| Outcome::Done))?;
+    }
     summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
     // From the agent of the tests: an optimised one takes minutes more, and installs no otherwise.
     summary.step("a release to install", || dist::make(Profile::Dev).map(|_| Outcome::Done))?;

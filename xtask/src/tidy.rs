@@ -2,10 +2,12 @@
 
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
+use clap::CommandFactory;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
+mod commands;
 mod links;
 mod markdown;
 mod tree;
@@ -37,10 +39,14 @@ pub fn check() -> Result<()> {
         tree.add(name, if name.ends_with(".md") { markdown::anchors(&text) } else { BTreeSet::new() });
         texts.insert(name, text);
     }
+    let xtask = crate::Arguments::command();
     let mut findings = Vec::new();
     for (name, text) in &texts {
         findings.extend(judge(name, text));
         findings.extend(links::dead(name, text, &tree));
+        if name.ends_with(".md") {
+            findings.extend(commands::unknown(name, text, &xtask));
+        }
     }
     if findings.is_empty() {
         return Ok(());

@@ -13,6 +13,7 @@ mod tests;
 
 use crate::event::Tgid;
 use crate::host::gpu::view::{Device, GpuView, InstanceId, Pids, Process};
+use crate::service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -37,8 +38,8 @@ pub struct ServerProcess {
 pub struct Owner {
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
 }
 
 /// Where a server runs: a device, or an instance of one.

@@ -13,6 +13,7 @@ use super::{Job, Removed, Stretch, Watched};
 use crate::engine::job::{Graph, Outcome, Past};
 use crate::event::{Nanos, Tgid};
 use crate::request::{Caller, Quality};
+use crate::service::Service;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ pub struct Record {
     pub tgid: Tgid,
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
     /// The server's name for it, "" where nothing said it.
     pub id: String,
     /// Stands for the class types of its graph, "" where not all are known.

@@ -3,13 +3,14 @@
 use super::catalog;
 use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
-use super::label::{Server, sanitised};
+use super::label::{Server, labelled};
 use super::name::Names;
 use super::sink::{counter, distribution, gauge, histogram, observe, seconds, timed};
 use crate::config::Config;
 use crate::core::{Busy, Reply};
 use crate::issue::Issue;
 use crate::job::{Record, Status};
+use crate::service::Service;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -50,7 +51,8 @@ struct Kinds {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Host {
     engine: &'static str,
-    service: Arc<str>,
+    #[prometheus(flatten)]
+    service: Service,
 }
 
 /// Jobs.
@@ -169,7 +171,7 @@ impl Jobs {
             return;
         }
         for node in record.nodes() {
-            let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
+            let host = Host { engine: server.engine, service: server.service.clone() };
             let class_type = admit(&mut names.classes, server, &node.class, issue);
             observe(&self.nodes, &OfClass { host, class_type }, Some(node.nanos));
         }
@@ -185,8 +187,8 @@ impl Jobs {
     pub fn replied(&self, reply: &Reply, issue: &dyn Fn(Issue)) {
         let Reply { origin, endpoint, code, error } = reply;
         let server =
-            Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service), gpu: None };
-        let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
+            Server { engine: origin.engine, model: Arc::default(), service: labelled(&origin.service), gpu: None };
+        let host = Host { engine: server.engine, service: server.service.clone() };
         if let Some(error) = error {
             let error_type = admit(&mut self.names().errors, &server, error, issue);
             count(&self.errors, &Refused { host: host.clone(), endpoint, error_type }, Some(1));
@@ -198,7 +200,7 @@ impl Jobs {
     pub fn busy(&self, busy: &[Busy]) {
         let (mut active, mut waiting): (BTreeMap<_, i64>, BTreeMap<_, i64>) = Default::default();
         for Busy { origin, active: works, waiting: waits } in busy {
-            let host = Host { engine: origin.engine, service: sanitised(&origin.service) };
+            let host = Host { engine: origin.engine, service: labelled(&origin.service) };
             for (sums, more) in [(&mut active, works), (&mut waiting, waits)] {
                 let sum = sums.entry(host.clone()).or_default();
                 *sum = sum.saturating_add_unsigned(*more);
@@ -209,9 +211,9 @@ impl Jobs {
     }
 
     /// Ends the series of a server.
-    pub fn end(&self, engine: &str, service: &str) {
-        let host = |host: &Host| host.engine != engine || &*host.service != service;
-        let server = |server: &Server| server.engine != engine || &*server.service != service;
+    pub fn end(&self, engine: &str, service: &Service) {
+        let host = |host: &Host| host.engine != engine || host.service != *service;
+        let server = |server: &Server| server.engine != engine || server.service != *service;
         let Jobs { prompts, images, failures, duration, queue, first_step, steps, nodes, cached, .. } = self;
         prompts.retain(|labels| server(&labels.job.server));
         failures.retain(|labels| server(&labels.job.server));
@@ -227,7 +229,7 @@ impl Jobs {
     }
 
     /// Frees the places that names of this server take.
-    pub fn forget(&self, engine: &'static str, service: &str) {
+    pub fn forget(&self, engine: &'static str, service: &Service) {
         let mut names = self.names();
         let Kinds { given: _, workflows, classes, samplers, errors } = &mut *names;
         [workflows, classes, samplers, errors].into_iter().for_each(|names| names.forget(engine, service));

@@ -20,5 +20,5 @@ mod triton;
 
 pub use distribution::Exemplar;
 pub use family::Resolution;
-pub use label::sanitised;
+pub use label::labelled;
 pub use sink::{Metrics, Running, SelfUsage};

@@ -173,6 +173,24 @@ fn the_plain_manifests_are_the_chart() {
     only(&customised, "DaemonSet");
 }
 
+#[test]
+#[ignore = "needs cargo xtask setup --deploy"]
+fn a_package_holds_what_the_chart_links_to() {
+    let folder = scratch("package");
+    output(tool("helm").arg("package").arg(chart::folder()).arg("--destination").arg(&folder));
+    let package = folder.join(format!("inferscope-{}.tgz", env!("CARGO_PKG_VERSION")));
+    let values = ["--namespace", chart::NAMESPACE, "--set=rules.enabled=true,dashboards.enabled=true"];
+    let packed = documents(&output(tool("helm").args(["template", "inferscope"]).arg(package).args(values)));
+    assert_eq!(packed, render(&values[2..]));
+    let of_kind = |kind: &str| packed.iter().filter(|object| object["kind"] == kind).count();
+    let files = |folder: &str| fs::read_dir(chart::folder().join("../..").join(folder)).expect(folder).flatten();
+    let ending = |folder, ending: &str| {
+        files(folder).filter(|file| file.file_name().to_string_lossy().ends_with(ending)).count()
+    };
+    assert_eq!(of_kind("PrometheusRule"), ending("prometheus", ".yaml"));
+    assert_eq!(of_kind("ConfigMap"), 1 + ending("grafana", ".json"));
+}
+
 /// Lines that say who manages an object.
 fn is_helms(line: &str) -> bool {
     ["app.kubernetes.io/managed-by:", "helm.sh/chart:"].iter().any(|label| line.trim_start().starts_with(label))

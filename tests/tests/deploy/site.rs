@@ -15,8 +15,12 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Where a test puts the unpacked release, the tarball and the packages.
+/// Where the unpacked release lies.
 pub const RELEASE: &str = "/opt/release";
+/// Where another release lies that a test has made of it.
+pub const NEW: &str = "/opt/new";
+/// Where tarball, packages and their checksums lie.
+pub const PACKAGES: &str = "/opt/packages";
 /// What install.sh installs from files.
 pub const BINARY: &str = "/usr/local/bin/inferscope";
 /// The configuration, whichever way it came.
@@ -70,6 +74,12 @@ impl Site {
         self.wait_until("the agent has counted them", |_| requests() == before + 3.0);
     }
 
+    /// A release in [`NEW`] that differs from the first one by what this line of shell does in its folder.
+    pub fn another_release(&self, change: &str) {
+        let sums = "rm SHA256SUMS && sha256sum * >/tmp/sums && mv /tmp/sums SHA256SUMS";
+        self.host.expect(&format!("rm -rf {NEW} && cp -r {RELEASE} {NEW} && cd {NEW} && {change} && {sums}"));
+    }
+
     /// The agent's process, as systemd knows it.
     pub fn main_process(&self) -> u32 {
         let text = self.host.expect("systemctl show --property MainPID --value inferscope");
@@ -112,15 +122,16 @@ pub fn artefact(ending: &str) -> PathBuf {
     only
 }
 
-fn put_release(host: &Host) {
-    fs::create_dir(host.path(RELEASE)).expect("the host is writable");
+/// Unpacked and as files.
+pub fn put_release(host: &Host) {
+    fs::create_dir_all(host.path(PACKAGES)).expect("the host is writable");
     for ending in [".tar.gz", ".deb", ".rpm"] {
         let from = artefact(ending);
         let name = from.file_name().expect("a file").to_string_lossy().into_owned();
-        fs::copy(&from, host.path(&format!("{RELEASE}/{name}"))).expect("the host has room");
+        fs::copy(&from, host.path(&format!("{PACKAGES}/{name}"))).expect("the host has room");
     }
-    fs::copy(dist().join("SHA256SUMS"), host.path(&format!("{RELEASE}/SHA256SUMS"))).expect("the host has room");
-    host.expect(&format!("cd {RELEASE} && tar -xzf *.tar.gz --strip-components=1 --one-top-level=unpacked"));
+    fs::copy(dist().join("SHA256SUMS"), host.path(&format!("{PACKAGES}/SHA256SUMS"))).expect("the host has room");
+    host.expect(&format!("mkdir {RELEASE} && tar -xzf {PACKAGES}/*.tar.gz -C {RELEASE} --strip-components=1"));
 }
 
 /// Only the server of the test: real ones on this machine are none of our business.

@@ -19,11 +19,10 @@ const HEADER: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0
 /// Ends an agent with these destinations while a request is under way. Returns how long that took.
 fn end(collector: &Collector, others: &[String]) -> Duration {
     let server = Server::demo(20);
-    let endpoints = others.iter().chain([&collector.endpoint()]).map(|endpoint| {
-        // The collectors' tasks are on one thread: the willing one stands last.
-        format!("{{endpoint: \"{endpoint}\", protocol: http/protobuf}}")
-    });
-    let destinations = endpoints.collect::<Vec<_>>().join(", ");
+    // The collectors' tasks are on one thread: the willing one stands last.
+    let endpoints = others.iter().cloned().chain([collector.endpoint()]);
+    let destinations = endpoints.map(|endpoint| format!("{{endpoint: \"{endpoint}\", protocol: http/protobuf}}"));
+    let destinations = destinations.collect::<Vec<_>>().join(", ");
     let more = format!("otlp: {{interval_seconds: 3600, destinations: [{destinations}]}}\n");
     let mut agent = Agent::start_with(&[&server], &more);
     agent.wait_attached(&[server.pid()]);

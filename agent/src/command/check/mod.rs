@@ -3,6 +3,7 @@
 
 mod cross;
 mod gpu;
+mod pods;
 mod print;
 mod privilege;
 mod seen;
@@ -81,6 +82,7 @@ fn report(config: &Config) -> Report {
         }
     };
     host.extend(gpu::findings(&config.gpu));
+    host.extend(pods::findings(&config.pods));
     let capabilities = privilege::rows(Held::now(), demand);
     Report { host, capabilities, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }

@@ -10,6 +10,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 const CONVENTIONS: &[(&str, &str)] = &[
     ("code", "http.response.status_code"),
     ("engine", "gen_ai.provider.name"),
+    ("k8s_container", "k8s.container.name"),
+    ("k8s_namespace", "k8s.namespace.name"),
+    ("k8s_pod", "k8s.pod.name"),
     ("model", "gen_ai.request.model"),
     ("name", "hw.name"),
     ("operation", "gen_ai.operation.name"),

@@ -5,6 +5,7 @@ use super::attribute::{fraction, numbers, texts};
 use crate::correlate::circumstance::Circumstances;
 use crate::event::Nanos;
 use crate::host::gpu::view::Condition;
+use crate::service::Service;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use std::collections::VecDeque;
@@ -19,8 +20,8 @@ pub struct Held {
     pub spans: ResourceSpans,
     /// Its server's engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: String,
+    /// The server.
+    pub service: Service,
     /// When it came.
     pub from: Nanos,
     /// When it ended.
@@ -99,7 +100,7 @@ mod tests {
         let scope =
             ScopeSpans { spans: vec![Span { name: name.to_owned(), ..Span::default() }], ..ScopeSpans::default() };
         let spans = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
-        let service = "s".to_owned();
+        let service = "s".into();
         Held { spans, engine: "vllm", service, from: Nanos(0), to: Nanos(second * S) }
     }
 

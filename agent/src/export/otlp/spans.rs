@@ -12,7 +12,7 @@ use super::span::{Offset, Place, Traceable};
 use crate::config;
 use crate::event::Nanos;
 use crate::host::clock;
-use crate::metric::{Exemplar, Metrics, sanitised};
+use crate::metric::{Exemplar, Metrics, labelled};
 use crate::request::Decision;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ impl Spans {
     #[must_use]
     pub fn offer(&self, ended: &impl Traceable) -> Option<Exemplar> {
         let head = ended.head();
-        let owner = Owner { engine: head.engine.to_owned(), service: sanitised(head.service).to_string() };
+        let owner = Owner { engine: head.engine.to_owned(), service: labelled(head.service) };
         let subject = head.subject(&self.boot);
         let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         // A server that sends spans of its own stands in the caller's trace already.
@@ -82,7 +82,7 @@ impl Spans {
         if gpus.is_empty() {
             self.hand_out(spans);
         } else {
-            let service = head.service.to_owned();
+            let service = head.service.clone();
             let held = Held { spans, engine: head.engine, service, from: head.start, to: head.end };
             let oldest = self.waiting().hold(held);
             oldest.into_iter().for_each(|oldest| self.hand_out(oldest));

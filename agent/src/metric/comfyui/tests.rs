@@ -104,6 +104,18 @@ fn a_job_is_counted_and_measured() {
 }
 
 #[test]
+fn times_of_a_job_point_to_its_span() {
+    let metrics = metrics("");
+    let exemplar = Exemplar { trace: [1; 16], span: [2; 8], at: std::time::SystemTime::UNIX_EPOCH };
+    metrics.job_traced(&job(), Some(&exemplar));
+    let mut out = String::new();
+    text::encode(&mut out, metrics.scrape()).unwrap();
+    let traced: Vec<_> = out.lines().filter(|line| line.contains(&"01".repeat(16))).collect();
+    let of = |family: &str| traced.iter().any(|line| line.starts_with(&format!("comfyui_{family}_seconds_bucket")));
+    assert!(of("generation_duration") && of("time_to_first_step") && traced.len() == 2, "{traced:?}");
+}
+
+#[test]
 fn a_job_that_failed_has_no_duration() {
     let metrics = metrics("");
     metrics.job(&failed());
@@ -161,12 +173,12 @@ fn names_are_capped() {
 #[test]
 fn series_end_with_their_server() {
     let metrics = metrics("");
-    metrics.server_started("vllm", "s");
+    metrics.server_started("vllm", &"s".into());
     metrics.job(&job());
     metrics.job(&failed());
     metrics.replied(&call(400, Some("x")));
     metrics.busy(&[busy(2)]);
-    metrics.server_ended("vllm", "s", Nanos(1));
+    metrics.server_ended("vllm", &"s".into(), Nanos(1));
     metrics.tick(Nanos(100_000 * MS));
     assert_eq!(series(&metrics), [""; 0]);
 }

@@ -10,6 +10,7 @@ use crate::host::gpu::view::GpuView;
 use crate::metric::catalog;
 use crate::metric::family::{Book, Family};
 use crate::metric::label::{OfServer as _, Server};
+use crate::service::Service;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -97,9 +98,9 @@ impl OfServers {
     }
 
     /// All that a server runs on.
-    pub fn places(&self, engine: &'static str, service: &Arc<str>) -> Vec<String> {
+    pub fn places(&self, engine: &'static str, service: &Service) -> Vec<String> {
         let places = lock(&self.places);
-        let places = places.get(&Owner { engine, service: Arc::clone(service) });
+        let places = places.get(&Owner { engine, service: service.clone() });
         places.into_iter().flat_map(|places| places.iter()).map(|place| place.uuid().to_string()).collect()
     }
 
@@ -107,19 +108,19 @@ impl OfServers {
     pub fn circumstances(
         &self,
         engine: &'static str,
-        service: &Arc<str>,
+        service: &Service,
         from: Nanos,
         to: Nanos,
     ) -> Option<Circumstances> {
-        let owner = Owner { engine, service: Arc::clone(service) };
+        let owner = Owner { engine, service: service.clone() };
         let places = lock(&self.places).get(&owner).map(Arc::clone)?;
         lock(&self.looks).during(&owner, &places, from, to)
     }
 
     /// The device or MIG instance that a server runs on, where it is one only.
-    pub fn only_place(&self, engine: &'static str, service: &Arc<str>) -> Option<Arc<str>> {
+    pub fn only_place(&self, engine: &'static str, service: &Service) -> Option<Arc<str>> {
         let places = lock(&self.places);
-        let mut places = places.get(&Owner { engine, service: Arc::clone(service) })?.iter();
+        let mut places = places.get(&Owner { engine, service: service.clone() })?.iter();
         let first = places.next()?;
         places.next().is_none().then(|| Arc::clone(first.uuid()))
     }
@@ -142,7 +143,7 @@ impl OfServers {
         self.impaired.retain(|labels| !ends(labels.server.server()));
         self.energy.retain(|labels| !ends(labels.server.server()));
         let gone = |Owner { engine, service }: &Owner| {
-            ends(&Server { engine, model: Arc::default(), service: Arc::clone(service), gpu: None })
+            ends(&Server { engine, model: Arc::default(), service: service.clone(), gpu: None })
         };
         lock(&self.looks).energy.retain(|owner| !gone(owner));
     }
@@ -153,5 +154,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn owner(server: &Server) -> Owner {
-    Owner { engine: server.engine, service: Arc::clone(&server.service) }
+    Owner { engine: server.engine, service: server.service.clone() }
 }

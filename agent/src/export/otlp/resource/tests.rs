@@ -22,10 +22,12 @@ fn server(identity: Identity) -> ServerState {
         engine: "vllm".into(),
         role: Role::Frontend,
         service: "chat".into(),
+        container: None,
         evidence: String::new(),
         attachment: Attachment::Attached,
     };
-    ServerState { process, identity, hooks: Vec::new(), named: false, root: Tgid(7), model: String::new() }
+    let service = owner().service;
+    ServerState { process, service, identity, hooks: Vec::new(), named: false, root: Tgid(7), model: String::new() }
 }
 
 fn owner() -> Owner {
@@ -84,4 +86,35 @@ fn what_is_not_known_of_a_server_is_absent() {
     resources.refresh(&[server(Identity { own_spans: true, ..Identity::default() })]);
     assert!(resources.has_own_spans(&owner()));
     assert_eq!(lines(&resources.of(Some(&owner()))), expected);
+}
+
+#[test]
+fn servers_of_one_name_in_two_pods_are_two_resources() {
+    let resources = Resources::new(&config(""), machine());
+    let label = |name: &str, value: &str| LabelPair { name: name.into(), value: value.into() };
+    let of_pod = |pod: &str| {
+        let whose = [("engine", "vllm"), ("service", "chat"), ("k8s_namespace", "serving"), ("k8s_pod", pod)];
+        let mut labels: Vec<LabelPair> = whose.into_iter().map(|(name, value)| label(name, value)).collect();
+        labels.extend([label("k8s_container", "main"), label("status", "ok")]);
+        let (owner, own) = resources.split(&labels);
+        assert_eq!(own, [("engine", "vllm"), ("status", "ok")], "where it runs is the resource's to say");
+        lines(&resources.of(owner.as_ref()))
+    };
+    for pod in ["a", "b"] {
+        let said = of_pod(pod);
+        for line in [
+            format!("k8s.pod.name={pod}"),
+            "k8s.namespace.name=serving".to_owned(),
+            "k8s.container.name=main".to_owned(),
+            "service.name=chat".to_owned(),
+            format!("service.instance.id=node7/serving/{pod}/main/chat"),
+        ] {
+            assert!(said.contains(&line), "{line}: {said:?}");
+        }
+    }
+    let labels = ["service", "engine", "container"].map(|name| label(name, "x"));
+    let (owner, own) = resources.split(&labels);
+    assert_eq!(own, [("engine", "x")]);
+    let said = lines(&resources.of(owner.as_ref()));
+    assert!(said.contains(&"container.name=x".to_owned()), "{said:?}");
 }

@@ -12,6 +12,7 @@ mod tests;
 use super::identifier::{self, Subject};
 use crate::event::{Nanos, Tgid};
 use crate::request::{Caller, Decision};
+use crate::service::Service;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, Span, SpanFlags, span, status};
 use std::borrow::Cow;
@@ -37,8 +38,8 @@ pub trait Traceable {
 pub struct Head<'a> {
     /// The server's engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: &'a str,
+    /// The server.
+    pub service: &'a Service,
     /// The process that answered.
     pub tgid: Tgid,
     /// The server's id of it, "" where it has none.

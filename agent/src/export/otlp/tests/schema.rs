@@ -4,6 +4,7 @@
 use super::receiver::{Came, Receiver, Security, testdata};
 use super::tapes::{tapes, told};
 use super::*;
+use crate::host::container::Enclosed;
 use crate::host::identity::Identity;
 use crate::metric::catalog;
 use crate::servers::ServerState;
@@ -164,18 +165,32 @@ fn type_of(attribute: &KeyValue) -> &'static str {
 fn server() -> ServerState {
     let attachment = Attachment::Attached;
     let (service, engine) = ("s".to_owned(), "vllm".into());
-    let process =
-        Process { tgid: 7, engine, role: crate::engine::Role::Frontend, service, evidence: String::new(), attachment };
+    let process = Process {
+        tgid: 7,
+        engine,
+        role: crate::engine::Role::Frontend,
+        service,
+        container: None,
+        evidence: String::new(),
+        attachment,
+    };
     let identity = Identity {
         root: 7,
         executable: "vllm".to_owned(),
         version: Some("0.11.0".to_owned()),
         port: Some(8000),
-        container: Some("c".repeat(64)),
-        pod: Some("d".repeat(36)),
+        enclosed: Enclosed::parse(&format!("0::/kubepods/pod{}/{}", "d".repeat(32), "c".repeat(64))),
         own_spans: false,
     };
-    ServerState { process, identity, hooks: Vec::new(), named: false, root: Tgid(7), model: "m".to_owned() }
+    ServerState {
+        process,
+        service: "s".into(),
+        identity,
+        hooks: Vec::new(),
+        named: false,
+        root: Tgid(7),
+        model: "m".to_owned(),
+    }
 }
 
 #[test]

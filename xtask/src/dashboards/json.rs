@@ -106,17 +106,14 @@ fn heading(row: &Row, id: usize, y: u64) -> Value {
 fn picture(board: &Board, panel: &Panel, id: usize, place: Value) -> Value {
     let letters = ('A'..='Z').map(String::from);
     let targets = panel.queries.iter().zip(letters).map(|(query, letter)| target(board, panel, query, letter));
-    let mut json = json!({
+    json!({
         "type": panel.shape.plugin(), "id": id, "title": panel.title, "description": panel.teaches,
         "datasource": data_source(), "gridPos": place,
         "targets": targets.collect::<Vec<_>>(),
         "fieldConfig": {"defaults": defaults(panel), "overrides": []},
         "options": options(panel),
-    });
-    if panel.shape == Shape::Table {
-        json["transformations"] = columns(panel);
-    }
-    json
+        "transformations": if panel.shape == Shape::Table { columns(panel) } else { json!([]) },
+    })
 }
 
 /// One line for each label set; the queries' names become those of their columns.
@@ -149,29 +146,26 @@ fn target(board: &Board, panel: &Panel, query: &Query, letter: String) -> Value 
 }
 
 fn defaults(panel: &Panel) -> Value {
-    let mut defaults = json!({"unit": panel.unit.grafana(), "thresholds": thresholds(panel.limits)});
-    if matches!(panel.unit, Unit::Ratio | Unit::Percent) && panel.shape == Shape::Lines {
-        defaults["min"] = json!(0);
-    }
-    let by_threshold = matches!(panel.shape, Shape::Figure | Shape::Table);
-    defaults["color"] = json!({"mode": if by_threshold { "thresholds" } else { "palette-classic" }});
-    defaults["custom"] = match panel.shape {
+    let color = match panel.shape {
+        Shape::Figure | Shape::Table => "thresholds",
+        Shape::Lines | Shape::Stack | Shape::Heat => "palette-classic",
+    };
+    let custom = match panel.shape {
         Shape::Lines => lines(panel, 8, "none"),
         Shape::Stack => lines(panel, 40, "normal"),
         Shape::Table => json!({"align": "auto", "cellOptions": {"type": "auto"}, "filterable": true}),
-        Shape::Heat => json!({}),
-        Shape::Figure => {
-            defaults["noValue"] = json!("no data");
-            json!({})
-        }
+        Shape::Heat | Shape::Figure => json!({}),
     };
-    defaults
+    json!({
+        "unit": panel.unit.grafana(), "thresholds": thresholds(panel.limits), "color": {"mode": color},
+        "noValue": "no data", "custom": custom,
+    })
 }
 
 fn lines(panel: &Panel, fill: u8, stacking: &str) -> Value {
     let limits = if panel.limits.is_some() { "dashed" } else { "off" };
     json!({
-        "drawStyle": "line", "lineWidth": 1, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
+        "axisSoftMin": 0, "drawStyle": "line", "lineWidth": 1, "fillOpacity": fill, "showPoints": "never", "spanNulls": false,
         "stacking": {"mode": stacking, "group": "A"}, "thresholdsStyle": {"mode": limits},
     })
 }

@@ -17,7 +17,11 @@ pub fn unknown(name: &str, text: &str, xtask: &Command) -> Vec<String> {
     starts
         .filter_map(|(at, _)| {
             let (number, word) = words.get(at + 2)?;
-            let options = words.get(at + 3..)?.iter().map(|(_, word)| *word);
+            // In an indented block each line is a command of its own.
+            let block = text.lines().nth(number.saturating_sub(1))?.starts_with("    ");
+            let behind =
+                words.get(at + 3..)?.iter().take_while(|(line, word)| *word != "&&" && !(block && line != number));
+            let options = behind.map(|(_, word)| *word);
             let wrong = judge(word, options, xtask)?;
             Some(format!("{name}:{number}: {wrong}"))
         })
@@ -69,6 +73,7 @@ mod tests {
             ("`cargo xtask test --engines` and --nothing", 0),
             ("`cargo xtask test --engine`", 1),
             ("`cargo\nxtask gone`, `cargo xtask test -- --anything`", 1),
+            ("    cargo xtask test && other --option\n    third --option", 0),
             ("    LOAD=1 cargo xtask test --engines   # the tables", 0),
             ("`cargo xtask …`, `cargo xtask`, `cargo xtask NAME`", 0),
         ] {

@@ -262,7 +262,7 @@ fn document() -> String {
          Where a server runs in a pod, its metrics have three labels more: `k8s_namespace`, `k8s_pod` and `k8s_container`; in a\n\
          container outside of Kubernetes, or of a pod whose name is not known, one: `container`, its name or the first twelve\n\
          digits of its id. GPUs and MIG instances have the three where the kubelet gave them to one container only, by DCGM's\n\
-         names as `namespace`, `pod` and `container`. Over OTLP they are attributes of the resource, `k8s.namespace.name`,\n\
+         names as `namespace`, `pod` and `container`. Over OTLP a server's are attributes of its resource, `k8s.namespace.name`,\n\
          `k8s.pod.name`, `k8s.container.name` and `container.name`, beside `k8s.pod.uid` and `container.id`.\n",
     );
     for (section, metrics) in SECTIONS {

@@ -80,7 +80,8 @@ fn servers_of_one_name_in_two_pods_are_two() {
     agent.wait_attached(&servers.map(Server::pid));
     for (server, requests) in [(&first, 1), (&second, 2), (&third, 3)] {
         for _ in 0..requests {
-            load::collect(&Options::new(server.address(), server.model()));
+            let seen = load::collect(&Options::new(server.address(), server.model()));
+            assert_eq!(seen.len(), 1);
         }
     }
     let metrics = agent.metrics_after(6);

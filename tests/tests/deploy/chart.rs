@@ -34,7 +34,7 @@ pub const VALUES: &[(&str, &[&str])] = &[
         "every node, nothing of the host",
         &[
             "--set-json=affinity=null,tolerations=[{\"operator\":\"Exists\"}]",
-            "--set=pods.names=false,pods.resources=false,tracefs=false,nvidia.source=none,serviceAccount.create=false",
+            "--set=pods.links=false,pods.resources=false,tracefs=false,nvidia.source=none,serviceAccount.create=false",
             "--set-string=image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
         ],
     ),

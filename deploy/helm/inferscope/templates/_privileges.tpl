@@ -39,7 +39,7 @@ seLinuxOptions:
 
 {{- /* What of the host it sees, all of it read only. A path with type "" need not be there. */ -}}
 {{- define "inferscope.hostPaths" -}}
-{{- if .Values.pods.names }}
+{{- if .Values.pods.links }}
 - name: container-names
   path: /var/log/containers
   mountPath: /var/log/containers

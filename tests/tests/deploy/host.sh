@@ -29,6 +29,8 @@ mkdir -p "$group" run/systemd/system
 # What is to be read of a service's output when a test fails.
 printf '[Manager]\nDefaultStandardOutput=inherit\n' >etc/systemd/user.conf
 touch run/ready
+# As the system's: services of other users write to its socket.
+umask 0
 # A group of its own, so that only this script is told when the test ends.
 setsid sh -c 'echo $$ >'"$group"'/cgroup.procs && exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 	XDG_RUNTIME_DIR=/run XDG_CONFIG_HOME=/var SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/system:/usr/lib/systemd/user \

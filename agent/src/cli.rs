@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
-Examples:
-  inferscope check                     what can be seen on this host, and why not the rest
+Examples, as root:
+  inferscope check                     first: what can be seen on this host, and why not the rest
   inferscope run                       attach to every server found; metrics on http://127.0.0.1:9464/metrics
   inferscope run --records -           also print each finished request as a line of JSON
-  inferscope record run.tape --seconds 60 && inferscope replay run.tape --metrics
+  inferscope config --default          the beginning of a configuration; none is needed
 
 Exit codes:
   0  done
@@ -19,7 +19,12 @@ Exit codes:
   2  the arguments or the configuration are wrong; nothing was started";
 
 const CHECK_HELP: &str = "\
+Run it first, as the user that will run the agent. It attaches to no server, and none notices it. A line that says
+missing or problem says what to do about it.
+
 Examples:
+  inferscope check
+  inferscope check --json | jq .servers
   inferscope check --engine-metrics --seconds 60    how far the agent's numbers are from the servers' own
 
 Exit codes:
@@ -28,8 +33,11 @@ Exit codes:
   2  the arguments or the configuration are wrong; nothing was checked";
 
 const RUN_HELP: &str = "\
-Needs root, or the capabilities that `inferscope check` names. SIGTERM and SIGINT end it cleanly; SIGHUP reads the
-configuration again, or says why not and goes on with the old one.
+Needs root, or the capabilities that `inferscope check` names. The servers may be running already or start later, and are
+not restarted. Metrics are on http://127.0.0.1:9464/metrics, if neither the configuration nor --listen says otherwise;
+/status tells what is attached and what is not.
+
+SIGTERM and SIGINT end it cleanly; SIGHUP reads the configuration again, or says why not and goes on with the old one.
 
 Examples:
   inferscope run --listen 0.0.0.0:9464
@@ -58,16 +66,22 @@ Examples:
   inferscope record run.tape               until SIGINT or SIGTERM";
 
 const REPLAY_HELP: &str = "\
-Needs no privileges. The same tape gives the same records and the same metrics, whatever the machine.
+The same tape gives the same records and the same metrics, whatever the machine.
 
 Examples:
   inferscope replay run.tape --records -
   inferscope replay run.tape --metrics";
 
-/// Latency of inference servers, seen from outside: attaches to running vLLM processes with eBPF uprobes, and exports
-/// request latency, time to first token and inter-token latency to Prometheus.
+const CONFIG_HELP: &str = "\
+Examples:
+  inferscope config --default > inferscope.yaml     then keep what differs; the rest has its default
+  inferscope config --config inferscope.yaml        what it would have in effect; exit code 2 and every mistake if it is wrong";
+
+/// Measures inference servers from outside: attaches to running vLLM, Triton and ComfyUI with eBPF, and exports request
+/// latency, time to first token, inter-token latency, and what their GPUs do, to Prometheus and over OTLP. The servers are
+/// neither changed nor restarted, and prompts are never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
-#[command(name = "inferscope", version, about, after_help = EXAMPLES)]
+#[command(name = "inferscope", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -86,13 +100,14 @@ pub enum Command {
     /// Ask the running agent whether it does its work.
     #[command(after_help = HEALTH_HELP)]
     Health(Health),
-    /// Write what the kernel side reports to a tape.
+    /// Write what the kernel side reports to a file, a tape: for bug reports, prompts blanked.
     #[command(after_help = RECORD_HELP)]
     Record(Record),
-    /// Make records and metrics from a tape.
+    /// Make the request log and metrics from a tape. Needs no privileges.
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
-    /// Print the configuration in effect, with comments.
+    /// Print the configuration in effect, with comments, or all that is wrong with it.
+    #[command(after_help = CONFIG_HELP)]
     Config(Show),
 }
 

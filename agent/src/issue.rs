@@ -81,6 +81,8 @@ pub enum Issue {
     LogLineTooLong,
     /// More requests ended between two looks at the GPUs than are kept: these are not held against their GPU's state.
     GpuRequestsOverBound,
+    /// The kubelet did not say as it should which pods have which devices; what it said last holds for a minute.
+    PodResourcesUnread,
 }
 
 impl Issue {
@@ -124,6 +126,7 @@ impl Issue {
         Issue::WebSocketUnreadable,
         Issue::LogLineTooLong,
         Issue::GpuRequestsOverBound,
+        Issue::PodResourcesUnread,
     ];
 
     /// Label value.
@@ -168,6 +171,32 @@ impl Issue {
             Issue::WebSocketUnreadable => "websocket_unreadable",
             Issue::LogLineTooLong => "log_line_too_long",
             Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
+            Issue::PodResourcesUnread => "pod_resources_unread",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/troubleshooting.md");
+
+    #[test]
+    fn every_issue_and_loss_has_its_row_in_docs_troubleshooting_md() {
+        let losses = inferscope_ebpf::Loss::ALL.map(inferscope_ebpf::Loss::name);
+        for name in Issue::ALL.iter().map(|issue| issue.name()).chain(losses) {
+            assert!(DOCUMENT.contains(&format!("\n| `{name}` | ")), "docs/troubleshooting.md has no row for `{name}`");
+        }
+    }
+
+    #[test]
+    fn no_row_is_of_an_issue_that_there_is_not() {
+        let rows =
+            DOCUMENT.split("\n## Issues\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+        let names = rows.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next());
+        for name in names {
+            assert!(Issue::ALL.iter().any(|issue| issue.name() == name), "there is no issue `{name}`");
         }
     }
 }

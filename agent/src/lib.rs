@@ -8,6 +8,8 @@ pub mod config;
 pub mod core;
 pub mod correlate;
 pub mod crosscheck;
+#[cfg(test)]
+mod documents;
 pub mod engine;
 pub mod event;
 pub mod export;
@@ -23,5 +25,6 @@ pub mod request;
 pub mod servers;
 pub mod service;
 pub mod status;
+pub mod supervisor;
 pub mod tape;
 pub mod wire;

@@ -8,8 +8,10 @@ use crate::engine::ENGINES;
 use crate::event::{ConnKey, Direction};
 use crate::host::clock;
 use crate::host::discover::{Discovery, Rule};
+use crate::host::privilege::descriptors;
 use crate::host::privilege::give_up::{self, Demand};
 use crate::host::privilege::{Capability, Held, Hold};
+use crate::host::workload::Names;
 use crate::issue::Issue;
 use crate::kernel::attach::{Probes, Source};
 use crate::kernel::capture::{Capture, Captured};
@@ -61,6 +63,9 @@ impl Live {
     /// Where the kernel refuses; nothing is left running then.
     pub fn start(config: &Config) -> Result<Live, LoadError> {
         let options = Options { ring_bytes: config.capture.ring_bytes, verbose: config.log.contains("bpf") };
+        if let Err(error) = descriptors::raise_limit() {
+            tracing::warn!("no more descriptors than the soft limit allows: {error}");
+        }
         let mut kernel = load::load(options)?;
         keep_what_is_needed(&mut kernel.probes)?;
         let (tell, changes) = mpsc::channel();
@@ -201,7 +206,8 @@ pub fn discovery(config: &Config) -> Discovery {
         argv: rule.argv.clone(),
         service: rule.service.clone(),
     });
-    Discovery::new(enabled, rules.collect(), Duration::from_secs(u64::from(config.capture.rescan_seconds)))
+    let rescan = Duration::from_secs(u64::from(config.capture.rescan_seconds));
+    Discovery::new(enabled, rules.collect(), rescan, Names::new(&config.pods.links))
 }
 
 fn source(source: config::Source) -> Source {

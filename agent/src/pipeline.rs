@@ -7,6 +7,7 @@ use crate::event::{ConnKey, Direction, Nanos, Tgid};
 use crate::export::otlp::Spans;
 use crate::issue::Issue;
 use crate::metric::{Metrics, Running};
+use crate::service::Service;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Pipeline {
     records: Option<Box<dyn Write + Send>>,
     spans: Option<Spans>,
     output: Vec<Output>,
-    servers: BTreeMap<Tgid, (&'static str, String)>,
+    servers: BTreeMap<Tgid, (&'static str, Service)>,
     logged: HashMap<Issue, Nanos>,
     now: Nanos,
 }
@@ -55,6 +56,9 @@ impl Pipeline {
             Input::Tick(now) => {
                 self.now = *now;
                 self.metrics.tick(*now);
+                if let Some(spans) = &self.spans {
+                    spans.tick(*now);
+                }
             }
         }
         self.core.step(input, &mut self.output);
@@ -65,20 +69,23 @@ impl Pipeline {
     pub fn finish(&mut self) {
         self.core.finish(self.now, &mut self.output);
         self.drain(&mut |_, _, _| {});
+        if let Some(spans) = &self.spans {
+            spans.finish();
+        }
         self.flush();
     }
 
     /// Sets the gauges of what is under way. Returns the connections held.
     pub fn gauges(&mut self) -> usize {
         let view = self.core.view();
-        let mut running: BTreeMap<(&'static str, Arc<str>, String), u64> = BTreeMap::new();
+        let mut running: BTreeMap<(&'static str, Service, String), u64> = BTreeMap::new();
         for (key, count) in view.running {
             let sum = running.entry((key.engine, key.service, key.model)).or_default();
             *sum = sum.saturating_add(count);
         }
         let running: Vec<Running> = running
             .into_iter()
-            .map(|((engine, service, model), count)| Running { engine, service: service.to_string(), model, count })
+            .map(|((engine, service, model), count)| Running { engine, service, model, count })
             .collect();
         self.metrics.running(&running);
         self.metrics.schedulers(view.schedulers);
@@ -116,9 +123,8 @@ impl Pipeline {
                 }
                 Output::Iterated(said) => self.metrics.iterated(&said),
                 Output::Job(record) => {
-                    // Jobs' times have no exemplars.
-                    let _ = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
-                    self.metrics.job(&record);
+                    let exemplar = self.spans.as_ref().and_then(|spans| spans.offer(&*record));
+                    self.metrics.job_traced(&record, exemplar.as_ref());
                     self.log(record.engine, &record.service, || record.to_json());
                 }
                 Output::Replied(reply) => self.metrics.replied(&reply),
@@ -135,13 +141,17 @@ impl Pipeline {
         }
     }
 
-    /// Writes the line of a finished request, inference or job, with the GPUs that its server runs on, where it does.
-    fn log(&mut self, engine: &'static str, service: &str, line: impl FnOnce() -> serde_json::Value) {
+    /// Writes the line of a finished request, inference or job, with where its server runs: the container and the GPUs, if
+    /// there are.
+    fn log(&mut self, engine: &'static str, service: &Service, line: impl FnOnce() -> serde_json::Value) {
         let Some(records) = &mut self.records else { return };
         let mut line = line();
         let gpus = self.metrics.places(engine, service);
-        if let Some(line) = line.as_object_mut().filter(|_| !gpus.is_empty()) {
-            line.insert("gpus".to_owned(), gpus.into());
+        if let Some(line) = line.as_object_mut() {
+            line.extend(service.labels().map(|(name, value)| (name.to_owned(), (**value).into())));
+            if !gpus.is_empty() {
+                line.insert("gpus".to_owned(), gpus.into());
+            }
         }
         if let Err(error) = writeln!(records, "{line}") {
             tracing::error!("the request log cannot be written, it ends here: {error}");

@@ -8,7 +8,9 @@ use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
 use crate::host::identity::Identity;
 use crate::host::privilege::{Capability, Held};
+use crate::host::{maps, package};
 use crate::kernel::attach::{Probes, Source};
+use crate::service::Service;
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
 use std::collections::BTreeMap;
@@ -42,6 +44,8 @@ pub enum Notice {
 pub struct ServerState {
     /// The process.
     pub process: status::Process,
+    /// Its server.
+    pub service: Service,
     /// Who its server is.
     pub identity: Identity,
     /// Its hooks; none for workers.
@@ -172,8 +176,14 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn started(&mut self, server: &Server, now: Instant) {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
-        self.identities.insert(tgid, Identity::read(&server.process, server.root.0, server.matched.port));
-        tracing::info!(pid = tgid.0, engine, service, "found: {}", server.matched.evidence);
+        let Server { process, enclosed, root, matched, .. } = server;
+        self.identities.insert(tgid, Identity::new(process, enclosed, root.0, matched.port));
+        match &service.workload {
+            Some(workload) => {
+                tracing::info!(pid = tgid.0, engine, %service, "found in {workload}: {}", matched.evidence)
+            }
+            None => tracing::info!(pid = tgid.0, engine, %service, "found: {}", matched.evidence),
+        }
         if !self.is_wanted(server) {
             return;
         }
@@ -195,6 +205,9 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn look_for_libraries(&mut self, tgid: Tgid, now: Instant) {
         let Some(server) = self.discovery.servers().find(|server| server.process.tgid == tgid) else { return };
         let targets = self.targets(server, now);
+        if let Some(identity) = self.identities.get_mut(&tgid).filter(|identity| identity.version.is_none()) {
+            identity.version = version(server);
+        }
         let Some(attached) = self.attached.get_mut(&tgid) else { return };
         // A look that threads asked for may have come before its turn.
         while LIBRARY_LOOKS.get(attached.looks).is_some_and(|after| attached.since + Duration::from_secs(*after) <= now)
@@ -278,10 +291,12 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
                     tgid: tgid.0,
                     engine: server.engine.name().to_owned(),
                     role: server.matched.role,
-                    service: server.service.clone(),
+                    service: server.service.to_string(),
+                    container: status::Container::of(&server.enclosed, &server.service),
                     evidence: server.matched.evidence.clone(),
                     attachment: self.attachment(tgid),
                 },
+                service: server.service.clone(),
                 identity: self.identities.get(&tgid).cloned().unwrap_or_default(),
                 hooks: self.probes.hooks(tgid).cloned().collect(),
                 named: server.named,
@@ -313,4 +328,10 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
     fn stop(mut self) {
         let _ = self.probes.detach(std::mem::take(&mut self.attached).into_keys()).join();
     }
+}
+
+/// The version of the server's program, where its libraries are there.
+fn version(server: &Server) -> Option<String> {
+    let files = maps::mapped_files(server.process.tgid).ok()?;
+    package::version(server.process.tgid, files.iter().map(|file| file.path.as_str()), server.engine.packages())
 }

@@ -28,14 +28,6 @@ impl Spread {
         self.0.get((share * last as f64).round() as usize).copied().unwrap_or(0.0)
     }
 
-    /// Share of the values above `bound`.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn share_above(&self, bound: f64) -> f64 {
-        let above = self.0.iter().filter(|value| **value > bound).count();
-        above as f64 / self.0.len().max(1) as f64
-    }
-
     /// How many values.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -11,9 +11,11 @@ mod bpf_toolchain;
 mod build;
 mod cache;
 mod ci;
+mod dashboards;
 mod demo;
 mod dist;
 mod get;
+mod image;
 mod interrupt;
 mod privilege;
 mod process_group;
@@ -41,8 +43,14 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the unit, replay and live tests
     Test(test::Arguments),
+    /// Check file sizes, and that links and paths in documents lead somewhere (the first step of ci)
+    Tidy,
     /// Run everything that CI runs
     Ci,
+    /// Make the container image, with its software bill of materials
+    Image(image::Arguments),
+    /// Write Grafana's dashboards and their documentation from their descriptions
+    Dashboards,
     /// Make a release: tarball, deb, rpm, checksums
     Dist(dist::Arguments),
     /// Run the benchmarks
@@ -55,7 +63,10 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Tidy => tidy::check(),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Ci => ci::run(),
+        Command::Dashboards => dashboards::run(),
         Command::Dist(arguments) => dist::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };

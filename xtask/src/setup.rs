@@ -11,6 +11,7 @@ use std::process::Command;
 mod apt;
 pub mod deploy;
 pub mod engines;
+mod foreign;
 pub mod nvml;
 
 /// Debian's packages, which must be of one release: build-std compiles the source with exactly its own compiler.

@@ -7,7 +7,7 @@ use crate::privilege::Privilege;
 use crate::setup::{self, deploy, engines, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
-use crate::{bpf_toolchain, build, cache, dist};
+use crate::{bpf_toolchain, build, cache, dist, image};
 use anyhow::Result;
 use std::env;
 use std::path::Path;
@@ -84,6 +84,9 @@ pub fn real_engines(summary: &mut Summary) -> Result<()> {
     if !engines::complete() {
         summary.step("setup of the engines", || engines::install().map(|()| Outcome::Done))?;
     }
+    if !deploy::has_prometheus() {
+        summary.step("setup of Prometheus", || deploy::prometheus().map(|()| Outcome::Done))?;
+    }
     summary.step("tests against the real servers", || as_root("engines"))
 }
 
@@ -92,6 +95,11 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
     if !deploy::complete() {
         summary.step("setup of the tools for deploy/", || deploy::install().map(|()| Outcome::Done))?;
     }
+    // The image must be able to load NVIDIA's library.
+    if !nvml::complete() {
+        summary.step("setup of the GPU tests", || nvml::install().map(|()| Outcome::Done))?;
+    }
+    summary.step("container image", || image::make(Profile::Dev).map(|_| Outcome::Done))?;
     // From the agent of the tests: an optimised one takes minutes more, and installs no otherwise.
     summary.step("a release to install", || dist::make(Profile::Dev).map(|_| Outcome::Done))?;
     summary.step("tests of what deploy/ ships", || as_root("deploy"))

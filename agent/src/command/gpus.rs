@@ -48,8 +48,8 @@ fn servers(known: &Known) -> Vec<ServerProcess> {
 }
 
 fn server(known: &ServerState) -> Option<ServerProcess> {
-    let ServerState { process, root, model, .. } = known;
+    let ServerState { process, service, root, model, .. } = known;
     let engine = engine::by_name(&process.engine)?.name();
-    let owner = Owner { engine, service: process.service.as_str().into() };
+    let owner = Owner { engine, service: service.clone() };
     Some(ServerProcess { tgid: Tgid(process.tgid), root: *root, owner, model: model.as_str().into() })
 }

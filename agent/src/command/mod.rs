@@ -3,6 +3,7 @@
 mod check;
 mod gpus;
 mod health;
+mod pods;
 mod record;
 mod replay;
 mod run;

@@ -1,6 +1,7 @@
 //! `inferscope run`: the daemon.
 
 use super::gpus::Gpus;
+use super::pods::Pods;
 use super::{failed, keep_memory, records, unusable};
 use crate::cli::Run;
 use crate::config::{Config, Invalid};
@@ -14,8 +15,8 @@ use crate::log::Log;
 use crate::metric::Metrics;
 use crate::pipeline::Pipeline;
 use crate::servers::ServerState;
-use crate::service::Service;
 use crate::status::{self, Attachment};
+use crate::supervisor::Supervisor;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -59,9 +60,10 @@ struct Daemon<'a> {
     pipeline: Pipeline,
     metrics: Arc<Metrics>,
     gpus: Gpus,
+    pods: Pods,
     exposed: Arc<Exposed>,
+    supervisor: Supervisor,
     otlp: Option<Otlp>,
-    service: Service,
     started: Instant,
     refreshed: Option<Instant>,
 }
@@ -106,10 +108,11 @@ impl Daemon<'_> {
             otlp
         });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
+        let pods = Pods::start(&config, metrics.clone())?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
-        let mut service = Service::new();
-        service.ready();
+        let mut supervisor = Supervisor::new();
+        supervisor.ready();
         let started = Instant::now();
         let mut daemon = Daemon {
             arguments,
@@ -119,9 +122,10 @@ impl Daemon<'_> {
             pipeline,
             metrics,
             gpus,
+            pods,
             exposed,
+            supervisor,
             otlp,
-            service,
             started,
             refreshed: None,
         };
@@ -150,7 +154,7 @@ impl Daemon<'_> {
                 self.refreshed = Some(Instant::now());
                 self.refresh();
             }
-            self.service.turned();
+            self.supervisor.turned();
         }
     }
 
@@ -167,6 +171,7 @@ impl Daemon<'_> {
         self.metrics.programs(&programs);
         let known = self.live.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.exposed.set_health(health(&known));
+        self.pods.refresh(&known);
         let uptime = self.started.elapsed();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let status = status::Status {
@@ -178,10 +183,11 @@ impl Daemon<'_> {
             hooks: known.into_iter().flat_map(|server| server.hooks).collect(),
             losses: status::Loss::of(&counts),
             gpu: self.gpus.status(),
+            pods: self.pods.status(),
         };
         self.metrics.processes(&status.processes);
         let attachments = || status.processes.iter().map(|process| &process.attachment);
-        self.service.watches(
+        self.supervisor.watches(
             attachments().filter(|attachment| matches!(attachment, Attachment::Attached)).count(),
             attachments().filter(|attachment| matches!(attachment, Attachment::Unsupported { .. })).count(),
         );
@@ -213,8 +219,8 @@ impl Daemon<'_> {
     /// Lets the requests under way end as truncated, so that every one of them is counted, and detaches. In this order:
     /// the kernel takes its time to detach, and a service manager may not wait for so long.
     fn stop(self) {
-        let Daemon { mut live, mut pipeline, metrics, otlp, service, .. } = self;
-        service.stopping();
+        let Daemon { mut live, mut pipeline, metrics, otlp, supervisor, .. } = self;
+        supervisor.stopping();
         live.rest(&mut |arrived| take(arrived, &mut pipeline, &metrics, None));
         pipeline.finish();
         otlp.iter().for_each(Otlp::stop);

@@ -8,7 +8,10 @@ mod choice;
 mod document;
 mod gpu;
 mod otlp;
+mod pods;
 pub mod problem;
+#[cfg(test)]
+mod reference;
 mod rule;
 mod setting;
 mod suggest;
@@ -21,6 +24,7 @@ mod yaml;
 pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
 pub use self::gpu::Gpu;
 pub use self::otlp::{Destination, Destinations, Otlp, Spans, Texts, Tls};
+pub use self::pods::Pods;
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
@@ -62,6 +66,8 @@ settings! {
         capture: Capture = Capture::default();
         /// How GPUs are read, and what of them is exported.
         gpu: Gpu = Gpu::default();
+        /// How servers and GPUs are told which pods they belong to.
+        pods: Pods = Pods::default();
         /// Read the servers' own metrics every 15 s over plain HTTP, where they can be reached from here, and export how far
         /// the agent's are from them (inferscope_crosscheck_*). No metric of the agent is ever taken from there.
         cross_check: bool = false;

@@ -1,6 +1,7 @@
 //! Which values of a setting make sense. Pure; each rule says what is wrong in words that tell how to put it right.
 
 use crate::metric::catalog;
+use crate::service::Workload;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use tracing_subscriber::EnvFilter;
@@ -55,7 +56,7 @@ pub fn label_name(name: &str) -> Result<(), String> {
     if name.starts_with("__") {
         return Err("label names that begin with `__` belong to Prometheus".to_owned());
     }
-    if name == "le" || catalog::all().any(|metric| metric.labels.contains(&name)) {
+    if name == "le" || Workload::LABELS.contains(&name) || catalog::all().any(|metric| metric.labels.contains(&name)) {
         return Err("Inferscope's own metrics have a label of this name; choose another".to_owned());
     }
     Ok(())

@@ -454,7 +454,7 @@ impl Group {
         Record {
             tgid: self.origin.tgid,
             engine: self.origin.engine,
-            service: self.origin.service.to_string(),
+            service: self.origin.service.clone(),
             operation: Operation::Generate,
             path: String::new(),
             stream: false,

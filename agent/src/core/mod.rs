@@ -11,6 +11,7 @@ use crate::issue::Issue;
 use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Origin, Record};
+use crate::service::Service;
 use asks::{Asks, Sight};
 use connection::{Connection, Fate};
 use group::Group;
@@ -20,7 +21,6 @@ pub use inferences::{Executed, Pending, Work};
 pub use jobs::{Busy, Reply};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
 mod asks;
 mod connection;
@@ -61,8 +61,8 @@ pub enum ProcessChange {
         tgid: Tgid,
         /// Engine name, as in [`crate::engine::by_name`].
         engine: String,
-        /// Label value.
-        service: String,
+        /// Its server.
+        service: Service,
         /// The process at the top of its server: the processes of one server have the same one.
         root: Tgid,
         /// The process at the top of the server of another engine that all of its own server runs inside.
@@ -171,8 +171,8 @@ pub struct Running {
     pub tgid: Tgid,
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
     /// Model as far as it is known by now, else "".
     pub model: String,
     /// What is asked for.
@@ -240,7 +240,7 @@ impl Core {
             Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model }) => {
                 self.forget_process(tgid, time, out);
                 let Some(engine) = engine::by_name(&engine) else { return };
-                let origin = Origin { tgid, engine: engine.name(), service: service.into() };
+                let origin = Origin { tgid, engine: engine.name(), service };
                 let group = self.groups.entry(root).or_insert_with(|| Group::new(engine, origin.clone()));
                 group.started(time, tgid, role, &model);
                 group.within(inside);
@@ -289,7 +289,7 @@ impl Core {
             let running = Running {
                 tgid: inference.origin.tgid,
                 engine: inference.origin.engine,
-                service: Arc::clone(&inference.origin.service),
+                service: inference.origin.service.clone(),
                 model: inference.model.clone(),
                 operation: Operation::Generate,
             };
@@ -300,7 +300,7 @@ impl Core {
             let running = Running {
                 tgid: origin.tgid,
                 engine: origin.engine,
-                service: Arc::clone(&origin.service),
+                service: origin.service.clone(),
                 model: facts.model.clone().unwrap_or_default(),
                 operation: facts.operation,
             };

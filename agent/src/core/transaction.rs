@@ -6,6 +6,7 @@ use super::{Output, Server, Told};
 use crate::engine::{Exchange, Facts, Purpose, Requests};
 use crate::event::Nanos;
 use crate::issue::Issue;
+use crate::job::Handover;
 use crate::request::{AskId, Caller, Delivery, Ending, Origin, Protocol, Quality, Record, Request};
 use crate::wire::{Message, RequestHead, ResponseHead, Side, grpc, header, sse};
 
@@ -226,7 +227,8 @@ impl Transaction {
             Purpose::Jobs if record.code == 0 => None,
             Purpose::Jobs => {
                 let Record { arrival, end: answered, code, .. } = record;
-                Some(Ended::Jobs(Exchanged { arrival, answered, code, told: exchange.told() }))
+                let handover = Handover { arrival, answered, trace: self.trace };
+                Some(Ended::Jobs(Exchanged { handover, code, told: exchange.told() }))
             }
         }
     }

@@ -20,12 +20,21 @@ pub struct History {
 #[derive(Debug, Default)]
 struct Past {
     spans: VecDeque<Span>,
+    xids: VecDeque<Reported>,
 }
 
 /// A condition from one look to another, both included.
 #[derive(Debug)]
 struct Span {
     condition: Condition,
+    from: Nanos,
+    to: Nanos,
+}
+
+/// An error that a driver reported between two looks, both included.
+#[derive(Debug)]
+struct Reported {
+    xid: u64,
     from: Nanos,
     to: Nanos,
 }
@@ -40,7 +49,16 @@ impl History {
             for condition in now(device, before) {
                 past.note(condition, before, view.time);
             }
+            for (xid, _) in device.xids.iter().filter(|(_, xid)| xid.last > before) {
+                past.reported(Reported { xid: *xid, from: before, to: view.time });
+            }
         }
+    }
+
+    /// When the devices were last looked at.
+    #[must_use]
+    pub fn looked(&self) -> Nanos {
+        self.looked
     }
 
     /// What these devices suffered from at any time between two moments.
@@ -54,6 +72,18 @@ impl History {
         let spans = pasts.flat_map(|past| &past.spans).filter(|span| span.from <= to && span.to >= from);
         spans.map(|span| span.condition).collect()
     }
+
+    /// The errors that their drivers reported at any time between two moments, by their numbers.
+    pub fn xids_during<'d>(
+        &self,
+        devices: impl IntoIterator<Item = &'d Arc<str>>,
+        from: Nanos,
+        to: Nanos,
+    ) -> BTreeSet<u64> {
+        let pasts = devices.into_iter().filter_map(|uuid| self.devices.get(uuid));
+        let reported = pasts.flat_map(|past| &past.xids).filter(|reported| reported.from <= to && reported.to >= from);
+        reported.map(|reported| reported.xid).collect()
+    }
 }
 
 /// What a device suffers from at this look; an error where one was reported behind the look before.
@@ -66,6 +96,13 @@ fn now(device: &Device, before: Nanos) -> BTreeSet<Condition> {
 }
 
 impl Past {
+    fn reported(&mut self, reported: Reported) {
+        if self.xids.len() >= SPANS {
+            self.xids.pop_front();
+        }
+        self.xids.push_back(reported);
+    }
+
     fn note(&mut self, condition: Condition, from: Nanos, to: Nanos) {
         let going_on = self.spans.iter_mut().find(|span| span.condition == condition && span.to == from);
         match going_on {

@@ -6,7 +6,7 @@
 use super::{Attribution, Joined, Owner, Tenancy};
 use crate::host::gpu::Quantity;
 use crate::host::gpu::view::GpuView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Joules by server, since the agent runs.
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Energy {
     meters: BTreeMap<Arc<str>, Meter>,
     used: BTreeMap<(Owner, Attribution), f64>,
+    /// Devices of which some energy since the step before is not known, or is nobody's.
+    open: BTreeSet<Arc<str>>,
 }
 
 /// One device since its counter last moved.
@@ -47,9 +49,11 @@ impl Energy {
     /// Takes what is known now.
     pub fn step(&mut self, view: &GpuView, joined: &Joined) {
         self.meters.retain(|uuid, _| view.devices.iter().any(|device| device.uuid == *uuid));
+        self.open.clear();
         for device in &view.devices {
             let Some(joules) = device.readings.value(Quantity::Energy) else {
                 self.meters.remove(&device.uuid);
+                self.open.insert(Arc::clone(&device.uuid));
                 continue;
             };
             let meter = self.meters.entry(Arc::clone(&device.uuid)).or_insert_with(|| Meter::at(joules));
@@ -63,10 +67,23 @@ impl Energy {
             // A counter that runs backwards began anew: a driver was loaded.
             let delta = joules - meter.joules;
             let meter = std::mem::replace(meter, Meter::at(joules));
-            if delta > 0.0 {
-                self.credit(meter, delta);
+            if delta <= 0.0 || !self.credit(meter, delta) {
+                self.open.insert(Arc::clone(&device.uuid));
             }
         }
+    }
+
+    /// Joules of a server by now; absent where some of what its devices used since the step before is not known, or is
+    /// nobody's.
+    #[must_use]
+    pub fn of(&self, owner: &Owner, joined: &Joined) -> Option<f64> {
+        let places = joined.places().get(owner)?;
+        if places.iter().any(|place| self.open.contains(&place.device)) {
+            return None;
+        }
+        let ways = [Attribution::Exclusive, Attribution::Sampled];
+        let used = ways.map(|way| self.used.get(&(owner.clone(), way)).copied().unwrap_or_default());
+        Some(used.iter().sum())
     }
 
     /// Joules of each server.
@@ -79,17 +96,20 @@ impl Energy {
         self.used.retain(|(owner, _), _| keep(owner));
     }
 
-    fn credit(&mut self, meter: Meter, joules: f64) {
+    /// Whether anybody could be.
+    fn credit(&mut self, meter: Meter, joules: f64) -> bool {
         match meter {
             Meter { alone: Alone::One(owner), .. } => {
                 *self.used.entry((owner, Attribution::Exclusive)).or_default() += joules;
+                true
             }
             Meter { alone: Alone::Several, samples: Some(Samples { servers, total }), .. } if total > 0.0 => {
                 for (owner, sm) in servers {
                     *self.used.entry((owner, Attribution::Sampled)).or_default() += joules * sm / total;
                 }
+                true
             }
-            Meter { .. } => {}
+            Meter { .. } => false,
         }
     }
 }

@@ -4,13 +4,16 @@
 //! to the nearest server among itself and its ancestors. What a device does is credited to a server only where nobody
 //! else is on it, or where the driver sampled each process; otherwise it is nobody's. Holds no metrics.
 
+pub mod circumstance;
 pub mod condition;
 pub mod energy;
+pub mod ledger;
 #[cfg(test)]
 mod tests;
 
 use crate::event::Tgid;
 use crate::host::gpu::view::{Device, GpuView, InstanceId, Pids, Process};
+use crate::service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,8 +38,8 @@ pub struct ServerProcess {
 pub struct Owner {
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
 }
 
 /// Where a server runs: a device, or an instance of one.

@@ -6,6 +6,7 @@ use crate::engine::Role;
 use crate::event::Tgid;
 use crate::host::discover::Server;
 use crate::host::sockets;
+use crate::service::Service;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 const TRITON_METRICS: u16 = 8002;
 
 /// Where a service's metrics are, and of which kind.
-pub type Places = BTreeMap<String, (Language, SocketAddr)>;
+pub type Places = BTreeMap<Service, (Language, SocketAddr)>;
 
 /// Whose own metrics are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +30,8 @@ pub enum Language {
 pub struct Subject {
     /// Name of the engine.
     pub engine: &'static str,
-    /// Name of the service.
-    pub service: String,
+    /// The server.
+    pub service: Service,
     /// The model, as both sides call it.
     pub model: String,
 }
@@ -93,7 +94,9 @@ pub fn read(agent: SocketAddr, places: &Places) -> Reading {
     for (service, language, page) in &pages {
         for model in language.models(page) {
             let subject = Subject { engine: language.engine(), service: (*service).clone(), model: model.to_owned() };
-            let sides = language.sides(&own, &[("service", service), ("model", model)], page, model);
+            let labels = service.labels().map(|(name, value)| (name, &**value));
+            let labels: Vec<_> = [("service", &*service.name), ("model", model)].into_iter().chain(labels).collect();
+            let sides = language.sides(&own, &labels, page, model);
             reading.sides.insert(subject, sides);
         }
     }
@@ -192,7 +195,7 @@ mod tests {
              vllm:request_success_total{model_name=\"n\",finished_reason=\"stop\"} 1\n",
         );
         let agent = serve("llm_queue_duration_seconds_count{service=\"s\",model=\"m\"} 2\n");
-        let reading = read(agent, &Places::from([("s".to_owned(), (Language::Vllm, server))]));
+        let reading = read(agent, &Places::from([("s".into(), (Language::Vllm, server))]));
         assert_eq!(reading.problems, [] as [String; 0]);
         let found: Vec<_> =
             reading.sides.iter().map(|(subject, sides)| (subject.model.as_str(), sides.rows().len())).collect();
@@ -217,7 +220,7 @@ mod tests {
              triton_compute_duration_seconds_sum{service=\"s\",model=\"m\",stage=\"input\"} 0.001\n\
              triton_compute_duration_seconds_count{service=\"s\",model=\"m\",stage=\"infer\"} 4\n",
         );
-        let reading = read(agent, &Places::from([("s".to_owned(), (Language::Triton, server))]));
+        let reading = read(agent, &Places::from([("s".into(), (Language::Triton, server))]));
         let (subject, sides) = reading.sides.first_key_value().unwrap();
         assert_eq!((subject.engine, subject.model.as_str()), ("triton", "m"));
         let rows = sides.rows();
@@ -234,7 +237,7 @@ mod tests {
     #[test]
     fn a_side_that_does_not_answer_is_a_sentence() {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let reading = read(nobody, &Places::from([("s".to_owned(), (Language::Vllm, nobody))]));
+        let reading = read(nobody, &Places::from([("s".into(), (Language::Vllm, nobody))]));
         assert_eq!((reading.sides.len(), reading.problems.len()), (0, 2), "{reading:?}");
         assert!(reading.problems.iter().any(|problem| problem.starts_with("the agent (is ")));
     }

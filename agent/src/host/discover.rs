@@ -3,11 +3,15 @@
 //! Told of exec, fork and exit by the kernel side, it looks again a few times, because a Python server renames itself
 //! long after its exec; a full scan now and then catches what was missed. It reads /proc, attaches nothing.
 
+use super::container::Enclosed;
 use super::process::{Ancestor, Process};
 use super::procfs::{self, StartTime};
+use super::workload::Names;
 use crate::engine::{self, Engine, Match, Role};
 use crate::event::Tgid;
+use crate::service::Service;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Seconds after which to look at a process that was first seen or ran exec: a Python server renames itself any time in its
@@ -41,8 +45,10 @@ pub struct Server {
     pub engine: &'static dyn Engine,
     /// How it was recognised, and what it does.
     pub matched: Match,
-    /// Label value.
-    pub service: String,
+    /// Its name, and the container that it runs in.
+    pub service: Service,
+    /// What its cgroup says of that container.
+    pub enclosed: Enclosed,
     /// The process at the top of its server: itself, or the furthest ancestor that is of the same engine.
     pub root: Tgid,
     /// The process at the top of the server of another engine that all this runs inside, if it does: Triton's, of an
@@ -87,6 +93,7 @@ pub enum Change {
 /// Knows the servers of this host.
 pub struct Discovery {
     rules: Vec<Rule>,
+    names: Names,
     rescan: Duration,
     enabled: Vec<&'static dyn Engine>,
     servers: BTreeMap<Tgid, Server>,
@@ -99,11 +106,13 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Looks for servers of the engines in `enabled`, and for those that a rule names; all of /proc every `rescan`.
+    /// Looks for servers of the engines in `enabled`, and for those that a rule names; all of /proc every `rescan`. `names`
+    /// tells what their containers are called.
     #[must_use]
-    pub fn new(enabled: Vec<&'static dyn Engine>, rules: Vec<Rule>, rescan: Duration) -> Discovery {
+    pub fn new(enabled: Vec<&'static dyn Engine>, rules: Vec<Rule>, rescan: Duration, names: Names) -> Discovery {
         Discovery {
             rules,
+            names,
             rescan,
             enabled,
             servers: BTreeMap::new(),
@@ -211,7 +220,9 @@ impl Discovery {
         let Verdict { engine, matched, service, named } = verdict;
         let root = root(&process, engine);
         let inside = inside(&process, engine, &self.enabled);
-        let server = Server { process, start, engine, matched, service, root, inside, named };
+        let enclosed = Enclosed::parse(&procfs::cgroups(tgid));
+        let service = Service { name: service.into(), workload: self.names.of(&enclosed).map(Arc::new) };
+        let server = Server { process, start, engine, matched, service, enclosed, root, inside, named };
         self.servers.insert(tgid, server.clone());
         changes.push(Change::Started(server));
         false
@@ -309,7 +320,7 @@ mod tests {
     fn a_process_that_ends_is_noticed() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let rule = Rule { argv: "sleep 60".to_owned(), ..rule("") };
-        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600));
+        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600), Names::new(""));
         let now = Instant::now();
         let tgid = Tgid(child.id());
         // It is spawned before its exec is through.
@@ -338,7 +349,7 @@ mod tests {
             std::thread::yield_now();
         }
         let rule = Rule { argv: script.to_owned(), ..rule("") };
-        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600));
+        let mut discovery = Discovery::new(ENGINES.to_vec(), vec![rule], Duration::from_secs(3600), Names::new(""));
         let now = Instant::now();
         discovery.turn(now);
         assert!(discovery.servers().any(|server| server.process.tgid == tgid));
@@ -356,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_new_process_is_looked_at_several_times() {
-        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600));
+        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600), Names::new(""));
         let now = Instant::now();
         discovery.turn(now);
         discovery.due.clear();
@@ -370,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_is_forgotten() {
-        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600));
+        let mut discovery = Discovery::new(Vec::new(), Vec::new(), Duration::from_secs(3600), Names::new(""));
         let now = Instant::now();
         discovery.turn(now);
         discovery.due.clear();

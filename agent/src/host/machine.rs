@@ -9,6 +9,8 @@ pub struct Machine {
     pub name: String,
     /// /etc/machine-id.
     pub id: String,
+    /// Its processors, as OpenTelemetry calls them (`host.arch`).
+    pub arch: &'static str,
     /// Tells this boot from others: the monotonic clock begins with it.
     pub boot: String,
 }
@@ -21,6 +23,11 @@ impl Machine {
         Machine {
             name: read("/proc/sys/kernel/hostname"),
             id: read("/etc/machine-id"),
+            arch: match std::env::consts::ARCH {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                other => other,
+            },
             boot: read("/proc/sys/kernel/random/boot_id"),
         }
     }

@@ -1,8 +1,10 @@
 //! Who runs on this host: its processes and their sockets, which of them are inference servers, its GPUs, and what the
 //! agent itself uses.
 
+pub mod allotment;
 pub mod capabilities;
 pub mod clock;
+pub mod container;
 pub mod discover;
 pub mod gpu;
 pub mod identity;
@@ -14,3 +16,4 @@ pub mod process;
 pub mod procfs;
 pub mod self_usage;
 pub mod sockets;
+pub mod workload;

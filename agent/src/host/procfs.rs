@@ -119,6 +119,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat { parent, start })
 }
 
+/// The cgroups that a process is in, as proc(5) has them.
+#[must_use]
+pub fn cgroups(tgid: Tgid) -> String {
+    fs::read_to_string(format!("/proc/{}/cgroup", tgid.0)).unwrap_or_default()
+}
+
 fn comm(tgid: Tgid) -> String {
     fs::read_to_string(format!("/proc/{}/comm", tgid.0)).unwrap_or_default().trim_end().to_owned()
 }

@@ -8,17 +8,20 @@ mod nodes;
 mod record;
 mod run;
 mod steps;
+mod stretch;
 #[cfg(test)]
 mod tests;
 mod times;
 
-pub use record::{Gap, ImagesFrom, NodeTime, Record, Source, Status};
+pub use nodes::{Ending, NodeTime, Turn};
+pub use record::{Gap, ImagesFrom, Record, Source, Status};
 pub use run::Run;
+pub use stretch::Stretch;
 
 use crate::engine::job::{Graph, Lasted, Millis, Outcome, Past, Submission};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::request::{Origin, Quality};
+use crate::request::{Caller, Origin, Quality};
 use nodes::Nodes;
 use std::sync::Arc;
 use steps::Steps;
@@ -49,11 +52,21 @@ enum Removed {
     Yes,
 }
 
-/// Its HTTP exchange.
+/// How a job was handed over: the HTTP exchange in which it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The request's first byte came.
+    pub arrival: Nanos,
+    /// It was answered.
+    pub answered: Nanos,
+    /// The trace that it belongs to.
+    pub trace: Option<Caller>,
+}
+
+/// What was asked for.
 #[derive(Clone, Debug)]
 struct Asked {
-    arrival: Nanos,
-    answered: Nanos,
+    handover: Handover,
     number: Option<f64>,
     graph: Graph,
 }
@@ -84,11 +97,11 @@ struct Worked {
 const MAX_OUTPUTS: usize = 1024;
 
 impl Job {
-    /// A job that was accepted: its request's first byte came at `arrival`, it was answered at `answered`.
+    /// A job that was accepted.
     #[must_use]
-    pub fn submitted(origin: Origin, submission: Submission, arrival: Nanos, answered: Nanos) -> Job {
+    pub fn submitted(origin: Origin, submission: Submission, handover: Handover) -> Job {
         let mut job = Job::midway(origin, submission.id.clone());
-        job.submit(submission, arrival, answered);
+        job.submit(submission, handover);
         job
     }
 
@@ -110,9 +123,9 @@ impl Job {
     }
 
     /// Its request's answer came, perhaps behind the first messages about it.
-    pub fn submit(&mut self, submission: Submission, arrival: Nanos, answered: Nanos) {
+    pub fn submit(&mut self, submission: Submission, handover: Handover) {
         let Submission { id: _, number, graph } = submission;
-        self.asked = Some(Asked { arrival, answered, number, graph });
+        self.asked = Some(Asked { handover, number, graph });
         if self.quality == Quality::JoinedMidway {
             self.quality = Quality::Complete;
         }
@@ -151,7 +164,7 @@ impl Job {
     /// Whether it was there before.
     #[must_use]
     pub fn is_older(&self, than: Nanos) -> bool {
-        let first = self.asked.as_ref().map(|asked| asked.answered).or(self.started);
+        let first = self.handover().map(|handover| handover.answered).or(self.started);
         first.is_none_or(|first| first < than)
     }
 
@@ -164,8 +177,8 @@ impl Job {
     /// Whether a job that a line said is over after so long can be this one.
     #[must_use]
     pub fn can_have_lasted(&self, ended: Nanos, lasted: Lasted) -> bool {
-        let within = |asked: &Asked| asked.arrival <= ended && lasted.least <= ended.since(asked.arrival);
-        self.asked.as_ref().is_none_or(within)
+        let within = |by: &Handover| by.arrival <= ended && lasted.least <= ended.since(by.arrival);
+        self.handover().is_none_or(within)
     }
 
     /// Likewise; and it agrees with what the server answered of it.
@@ -181,7 +194,7 @@ impl Job {
 
     /// The worker took it, or so it seems: it was free since then.
     pub fn taken(&mut self, free: Nanos) {
-        let answered = self.asked.as_ref().map(|asked| asked.answered);
+        let answered = self.handover().map(|handover| handover.answered);
         self.free = Some(answered.map_or(free, |answered| answered.max(free)));
     }
 
@@ -226,7 +239,8 @@ impl Job {
 
     /// A message: it is over.
     pub fn finished(&mut self, at: Nanos, outcome: Outcome, stamp: Option<Millis>) {
-        self.watched.nodes.over(self.no_later(at), outcome == Outcome::Success);
+        let ending = if outcome == Outcome::Success { Ending::Done } else { Ending::Broken };
+        self.watched.nodes.over(self.no_later(at), ending);
         self.watched.stamps[1] = stamp;
         self.watched.outcome.get_or_insert(outcome);
     }
@@ -268,6 +282,10 @@ impl Job {
     /// When what a message says was at the latest: it may leave long after the work, the worker's last line does not.
     fn no_later(&self, at: Nanos) -> Nanos {
         self.worked.as_ref().map_or(at, |worked| worked.at.min(at))
+    }
+
+    fn handover(&self) -> Option<&Handover> {
+        self.asked.as_ref().map(|asked| &asked.handover)
     }
 
     fn graph(&self) -> Option<&Graph> {

@@ -7,11 +7,13 @@
 //! from which the worker was free, where that lies in the range, else the range's middle. Where no lines are read, it is
 //! from the first message to the last, else what the server answers of it later.
 
+use super::nodes::{self, NodeTime, Turn};
 use super::times::Times;
-use super::{Job, Removed, Watched};
+use super::{Job, Removed, Stretch, Watched};
 use crate::engine::job::{Graph, Outcome, Past};
 use crate::event::{Nanos, Tgid};
-use crate::request::Quality;
+use crate::request::{Caller, Quality};
+use crate::service::Service;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,8 +24,8 @@ pub struct Record {
     pub tgid: Tgid,
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
     /// The server's name for it, "" where nothing said it.
     pub id: String,
     /// Stands for the class types of its graph, "" where not all are known.
@@ -38,6 +40,8 @@ pub struct Record {
     pub quality: Quality,
     /// What its steps rest on.
     pub source: Source,
+    /// The trace that it belongs to.
+    pub trace: Option<Caller>,
     /// Return of the read that brought its request's first byte.
     pub arrival: Option<Nanos>,
     /// Beginning of the work.
@@ -52,12 +56,12 @@ pub struct Record {
     pub steps: Option<u64>,
     /// Times between them.
     pub gaps: Vec<Gap>,
-    /// Times of nodes.
-    pub nodes: Vec<NodeTime>,
+    /// Turns of nodes, as they came.
+    pub turns: Vec<Turn>,
     /// Nodes that needed no work.
     pub cached: Option<u64>,
-    /// Nanoseconds for which models were loaded.
-    pub loads: Vec<u64>,
+    /// Models were loaded then.
+    pub loads: Vec<Stretch>,
     /// Images made.
     pub images: Option<u64>,
     /// What their number rests on.
@@ -158,15 +162,6 @@ impl Gap {
     }
 }
 
-/// Time of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeTime {
-    /// Its class type, "" where not known.
-    pub class: Arc<str>,
-    /// Nanoseconds.
-    pub nanos: u64,
-}
-
 impl Job {
     /// The job is over, or given up at `now`.
     #[must_use]
@@ -211,14 +206,15 @@ impl Job {
             error,
             quality: self.quality,
             source,
-            arrival: asked.as_ref().map(|asked| asked.arrival),
+            trace: asked.as_ref().and_then(|asked| asked.handover.trace.clone()),
+            arrival: asked.as_ref().map(|asked| asked.handover.arrival),
             started,
             first_step: steps.first,
             end,
             took,
             steps: told.then_some(steps.total),
             gaps,
-            nodes: watched.nodes.times().cloned().collect(),
+            turns: watched.nodes.turns().to_vec(),
             cached,
             loads: run.loads,
             images,
@@ -275,6 +271,12 @@ impl Record {
         Some(self.first_step?.since(self.arrival.filter(|_| self.complete())?))
     }
 
+    /// How long each node took that came to its end.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeTime> {
+        nodes::times(&self.turns)
+    }
+
     /// Whether all of it was seen.
     #[must_use]
     pub fn complete(&self) -> bool {
@@ -308,9 +310,9 @@ impl Record {
             "duration_us": self.took.map(micros),
             "steps": self.steps,
             "gaps": self.gaps.iter().map(gap).collect::<Vec<_>>(),
-            "nodes": self.nodes.iter().map(node).collect::<Vec<_>>(),
+            "nodes": self.nodes().iter().map(node).collect::<Vec<_>>(),
             "cached": self.cached,
-            "loads_us": self.loads.iter().copied().map(micros).collect::<Vec<_>>(),
+            "loads_us": self.loads.iter().map(|load| micros(load.nanos())).collect::<Vec<_>>(),
             "images": self.images,
             "images_from": self.images.map(|_| self.images_from.name()),
         })

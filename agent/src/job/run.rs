@@ -1,5 +1,6 @@
 //! What lines said since the last job was over: they name no job, but there is one at a time.
 
+use super::Stretch;
 use super::steps::Steps;
 use crate::engine::job::Outcome;
 use crate::event::Nanos;
@@ -13,7 +14,7 @@ const MAX_LOADS: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     pub(super) steps: Steps,
-    pub(super) loads: Vec<u64>,
+    pub(super) loads: Vec<Stretch>,
     pub(super) outcome: Option<Outcome>,
     loading: Option<Loading>,
 }
@@ -40,7 +41,7 @@ impl Run {
             return;
         }
         if self.loads.len() < MAX_LOADS {
-            self.loads.push(at.since(loading.since));
+            self.loads.push(Stretch { from: loading.since, to: at });
         }
         self.loading = None;
     }

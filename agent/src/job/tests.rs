@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, times};
 use super::run::Run;
 use super::steps::Steps;
 use super::*;
@@ -54,9 +54,10 @@ fn nodes_follow_each_other_and_may_come_back() {
     for (at, node, class) in [(10, "1", "A"), (30, "2", "B"), (60, "1", "A"), (65, "1", "A")] {
         nodes.begins(Nanos(at), node, class.into());
     }
-    nodes.over(Nanos(100), true);
-    let times: Vec<_> = nodes.times().map(|time| (&*time.class, time.nanos)).collect();
-    assert_eq!(times, [("A", 60), ("B", 30)]);
+    nodes.over(Nanos(100), Ending::Done);
+    let times: Vec<_> = times(nodes.turns()).into_iter().map(|time| (time.class.to_string(), time.nanos)).collect();
+    assert_eq!(times, [("A".to_owned(), 60), ("B".to_owned(), 30)]);
+    assert_eq!(nodes.turns().len(), 3);
 }
 
 #[test]
@@ -64,8 +65,9 @@ fn a_node_that_failed_has_no_time() {
     let mut nodes = Nodes::default();
     nodes.begins(Nanos(10), "1", "A".into());
     nodes.begins(Nanos(30), "2", "B".into());
-    nodes.over(Nanos(100), false);
-    assert_eq!(nodes.times().count(), 1);
+    nodes.over(Nanos(100), Ending::Broken);
+    assert_eq!(times(nodes.turns()).len(), 1);
+    assert_eq!(nodes.turns().last().map(|turn| turn.ending), Some(Ending::Broken));
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn a_node_whose_messages_left_when_all_was_over_has_no_time() {
     job.node(Nanos(3_000), "2", "2");
     job.node(Nanos(3_100), "3", "3");
     job.finished(Nanos(3_200), Outcome::Success, None);
-    let times: Vec<_> = job.end(Nanos(3_200)).nodes.iter().map(|node| node.nanos).collect();
+    let times: Vec<_> = job.end(Nanos(3_200)).nodes().iter().map(|node| node.nanos).collect();
     assert_eq!(times, [900]);
 }
 
@@ -95,14 +97,19 @@ fn models_that_are_loaded_together() {
     run.loaded(Nanos(80));
     run.loading(Nanos(90));
     run.loaded(Nanos(91));
-    assert_eq!(run.loads, [40, 1], "one of which the end was not said has no time");
+    let loads: Vec<_> = run.loads.iter().map(|load| load.nanos()).collect();
+    assert_eq!(loads, [40, 1], "one of which the end was not said has no time");
+}
+
+fn handover(arrival: u64, answered: u64) -> Handover {
+    Handover { arrival: Nanos(arrival), answered: Nanos(answered), trace: None }
 }
 
 #[test]
 fn a_job_as_a_line_of_json() {
     let origin = Origin { tgid: Tgid(7), engine: "comfyui", service: "comfyui:8188".into() };
     let submission = Submission { id: "p".into(), number: Some(0.0), graph: Graph::default() };
-    let mut job = Job::submitted(origin, submission, Nanos(1_000_000), Nanos(2_000_000));
+    let mut job = Job::submitted(origin, submission, handover(1_000_000, 2_000_000));
     job.started(Nanos(3_000_000), None);
     job.finished(Nanos(9_000_000), Outcome::Error("ValueError".into()), None);
     job.falls_silent(Nanos(9_500_000));

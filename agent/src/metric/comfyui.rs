@@ -1,14 +1,16 @@
 //! What jobs say: work, steps, nodes, images, and the API that jobs are handed over to.
 
 use super::catalog;
+use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
-use super::label::{Server, sanitised};
+use super::label::{Server, labelled};
 use super::name::Names;
-use super::sink::{counter, gauge, histogram, observe, seconds};
+use super::sink::{counter, distribution, gauge, histogram, observe, seconds, timed};
 use crate::config::Config;
 use crate::core::{Busy, Reply};
 use crate::issue::Issue;
 use crate::job::{Record, Status};
+use crate::service::Service;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,9 +23,9 @@ pub(super) struct Jobs {
     prompts: Family<Ended, Counter>,
     images: Family<OfWorkflow, Counter>,
     failures: Family<Failed, Counter>,
-    duration: Family<OfWorkflow, Histogram>,
+    duration: Family<OfWorkflow, Distribution>,
     queue: Family<OfWorkflow, Histogram>,
-    first_step: Family<OfWorkflow, Histogram>,
+    first_step: Family<OfWorkflow, Distribution>,
     steps: Family<Sampled, Histogram>,
     nodes: Family<OfClass, Histogram>,
     cached: Family<OfWorkflow, Counter>,
@@ -49,7 +51,8 @@ struct Kinds {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct Host {
     engine: &'static str,
-    service: Arc<str>,
+    #[prometheus(flatten)]
+    service: Service,
 }
 
 /// Jobs.
@@ -126,9 +129,9 @@ impl Jobs {
             prompts: counter(book, &catalog::PROMPTS),
             images: counter(book, &catalog::IMAGES),
             failures: counter(book, &catalog::GENERATION_FAILURES),
-            duration: histogram(book, &catalog::GENERATION_DURATION, buckets),
+            duration: distribution(book, &catalog::GENERATION_DURATION, buckets),
             queue: histogram(book, &catalog::JOB_QUEUE_DURATION, buckets),
-            first_step: histogram(book, &catalog::TIME_TO_FIRST_STEP, buckets),
+            first_step: distribution(book, &catalog::TIME_TO_FIRST_STEP, buckets),
             steps: histogram(book, &catalog::STEP_DURATION, buckets),
             nodes: histogram(book, &catalog::NODE_DURATION, buckets),
             cached: counter(book, &catalog::NODES_CACHED),
@@ -142,7 +145,7 @@ impl Jobs {
     }
 
     /// A job is over.
-    pub fn record(&self, server: Server, record: &Record, issue: &dyn Fn(Issue)) {
+    pub fn record(&self, server: Server, record: &Record, exemplar: Option<&Exemplar>, issue: &dyn Fn(Issue)) {
         let mut names = self.names();
         let Kinds { given, workflows, errors, .. } = &mut *names;
         let workflow = given.get(&record.workflow).unwrap_or(&record.workflow);
@@ -155,9 +158,10 @@ impl Jobs {
         count(&self.images, &job, record.images);
         count(&self.cached, &job, record.cached);
         observe(&self.queue, &job, record.queue());
-        observe(&self.first_step, &job, record.to_first_step());
-        observe(&self.duration, &job, record.duration().filter(|_| record.status == Status::Success));
-        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(*load)));
+        timed(&self.first_step, &job, record.to_first_step(), exemplar);
+        let took = record.duration().filter(|_| record.status == Status::Success);
+        timed(&self.duration, &job, took, exemplar);
+        record.loads.iter().for_each(|load| observe(&self.loads, &job.server, Some(load.nanos())));
         self.work(&mut names, &job.server, record, issue);
     }
 
@@ -166,8 +170,8 @@ impl Jobs {
         if !record.complete() {
             return;
         }
-        for node in &record.nodes {
-            let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
+        for node in record.nodes() {
+            let host = Host { engine: server.engine, service: server.service.clone() };
             let class_type = admit(&mut names.classes, server, &node.class, issue);
             observe(&self.nodes, &OfClass { host, class_type }, Some(node.nanos));
         }
@@ -183,8 +187,8 @@ impl Jobs {
     pub fn replied(&self, reply: &Reply, issue: &dyn Fn(Issue)) {
         let Reply { origin, endpoint, code, error } = reply;
         let server =
-            Server { engine: origin.engine, model: Arc::default(), service: sanitised(&origin.service), gpu: None };
-        let host = Host { engine: server.engine, service: Arc::clone(&server.service) };
+            Server { engine: origin.engine, model: Arc::default(), service: labelled(&origin.service), gpu: None };
+        let host = Host { engine: server.engine, service: server.service.clone() };
         if let Some(error) = error {
             let error_type = admit(&mut self.names().errors, &server, error, issue);
             count(&self.errors, &Refused { host: host.clone(), endpoint, error_type }, Some(1));
@@ -196,7 +200,7 @@ impl Jobs {
     pub fn busy(&self, busy: &[Busy]) {
         let (mut active, mut waiting): (BTreeMap<_, i64>, BTreeMap<_, i64>) = Default::default();
         for Busy { origin, active: works, waiting: waits } in busy {
-            let host = Host { engine: origin.engine, service: sanitised(&origin.service) };
+            let host = Host { engine: origin.engine, service: labelled(&origin.service) };
             for (sums, more) in [(&mut active, works), (&mut waiting, waits)] {
                 let sum = sums.entry(host.clone()).or_default();
                 *sum = sum.saturating_add_unsigned(*more);
@@ -207,14 +211,15 @@ impl Jobs {
     }
 
     /// Ends the series of a server.
-    pub fn end(&self, engine: &str, service: &str) {
-        let host = |host: &Host| host.engine != engine || &*host.service != service;
-        let server = |server: &Server| server.engine != engine || &*server.service != service;
+    pub fn end(&self, engine: &str, service: &Service) {
+        let host = |host: &Host| host.engine != engine || host.service != *service;
+        let server = |server: &Server| server.engine != engine || server.service != *service;
         let Jobs { prompts, images, failures, duration, queue, first_step, steps, nodes, cached, .. } = self;
         prompts.retain(|labels| server(&labels.job.server));
         failures.retain(|labels| server(&labels.job.server));
         [images, cached].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
-        [duration, queue, first_step].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
+        [duration, first_step].iter().for_each(|family| family.retain(|labels| server(&labels.server)));
+        queue.retain(|labels| server(&labels.server));
         steps.retain(|labels| server(&labels.server));
         nodes.retain(|labels| host(&labels.host));
         self.loads.retain(server);
@@ -224,7 +229,7 @@ impl Jobs {
     }
 
     /// Frees the places that names of this server take.
-    pub fn forget(&self, engine: &'static str, service: &str) {
+    pub fn forget(&self, engine: &'static str, service: &Service) {
         let mut names = self.names();
         let Kinds { given: _, workflows, classes, samplers, errors } = &mut *names;
         [workflows, classes, samplers, errors].into_iter().for_each(|names| names.forget(engine, service));

@@ -1,5 +1,6 @@
 //! The label sets: wide for counters, narrow for histograms. No label is ever a pid or text of a prompt.
 
+use crate::service::Service;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +13,18 @@ const LABEL_BYTES: usize = 128;
 pub struct Server {
     pub engine: &'static str,
     pub model: Arc<str>,
-    pub service: Arc<str>,
+    pub service: Service,
     /// The device or MIG instance that it runs on, where it is one only.
     pub gpu: Option<Arc<str>>,
+}
+
+impl EncodeLabelSet for Service {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        ("service", &*self.name).encode(encoder.encode_label())?;
+        // What runs in no container does not get empty labels for it.
+        let mut labels = self.labels();
+        labels.try_for_each(|(name, value)| (name, &**value).encode(encoder.encode_label()))
+    }
 }
 
 impl EncodeLabelSet for Server {
@@ -22,7 +32,7 @@ impl EncodeLabelSet for Server {
         let Server { engine, model, service, gpu } = self;
         ("engine", *engine).encode(encoder.encode_label())?;
         ("model", &**model).encode(encoder.encode_label())?;
-        ("service", &**service).encode(encoder.encode_label())?;
+        service.encode(encoder)?;
         // Most servers run on several devices or on none, and do not get an empty label for it.
         let Some(gpu) = gpu else { return Ok(()) };
         ("gpu", &**gpu).encode(encoder.encode_label())
@@ -116,7 +126,8 @@ pub struct Fronted {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct Refused {
     pub engine: &'static str,
-    pub service: Arc<str>,
+    #[prometheus(flatten)]
+    pub service: Service,
     pub protocol: &'static str,
     pub code: u32,
 }
@@ -124,7 +135,7 @@ pub struct Refused {
 impl Refused {
     /// Who refuses, of whichever model.
     pub fn server(&self) -> Server {
-        Server { engine: self.engine, model: Arc::from(""), service: Arc::clone(&self.service), gpu: None }
+        Server { engine: self.engine, model: Arc::from(""), service: self.service.clone(), gpu: None }
     }
 }
 
@@ -305,6 +316,12 @@ impl OfServer for Sourced {
     fn server(&self) -> &Server {
         &self.server
     }
+}
+
+/// A server as its labels are. What runtimes and Kubernetes call containers needs no cleaning.
+#[must_use]
+pub fn labelled(service: &Service) -> Service {
+    Service { name: sanitised(&service.name), workload: service.workload.clone() }
 }
 
 /// A label value of text that strangers chose: no control characters, not too long.

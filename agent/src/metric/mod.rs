@@ -15,10 +15,10 @@ mod name;
 mod schedule;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod triton;
 
 pub use distribution::Exemplar;
 pub use family::Resolution;
-pub use label::sanitised;
+pub use label::labelled;
 pub use sink::{Metrics, Running, SelfUsage};

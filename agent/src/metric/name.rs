@@ -2,6 +2,7 @@
 
 use super::label::sanitised;
 use crate::issue::Issue;
+use crate::service::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ const NOT_FOUND: u16 = 404;
 pub struct Names {
     most: usize,
     beyond: Issue,
-    admitted: BTreeMap<&'static str, BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>,
+    admitted: BTreeMap<&'static str, BTreeMap<Arc<str>, BTreeSet<Service>>>,
 }
 
 impl Names {
@@ -31,7 +32,7 @@ impl Names {
     pub fn admit(
         &mut self,
         engine: &'static str,
-        service: &Arc<str>,
+        service: &Service,
         name: &str,
         code: Option<u16>,
     ) -> (Arc<str>, Option<Issue>) {
@@ -42,7 +43,7 @@ impl Names {
         }
         let names = self.admitted.entry(engine).or_default();
         if let Some(services) = names.get_mut(&name) {
-            services.insert(Arc::clone(service));
+            services.insert(service.clone());
             return (name, None);
         }
         if code == Some(NOT_FOUND) {
@@ -51,12 +52,12 @@ impl Names {
         if names.len() >= self.most {
             return (OTHER.into(), Some(self.beyond));
         }
-        names.insert(Arc::clone(&name), BTreeSet::from([Arc::clone(service)]));
+        names.insert(Arc::clone(&name), BTreeSet::from([service.clone()]));
         (name, None)
     }
 
     /// The name that a service uses, where it is one only.
-    pub fn only(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+    pub fn only(&self, engine: &'static str, service: &Service) -> Option<Arc<str>> {
         let names = self.admitted.get(engine)?.iter();
         let mut of_service = names.filter(|(_, services)| services.contains(service)).map(|(name, _)| name);
         let first = of_service.next()?;
@@ -64,7 +65,7 @@ impl Names {
     }
 
     /// Frees the places of names that only this service used.
-    pub fn forget(&mut self, engine: &'static str, service: &str) {
+    pub fn forget(&mut self, engine: &'static str, service: &Service) {
         let Some(names) = self.admitted.get_mut(engine) else { return };
         names.retain(|_, services| {
             services.remove(service);
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_cap_holds_and_is_freed_with_the_server() {
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let [a, b, c] = ["a", "b", "c"].map(Service::from);
         let mut models = Names::new(2, Issue::ModelOverBound);
         let admit = |models: &mut Names, service, model, code| {
             let (label, issue) = models.admit("vllm", service, model, code);
@@ -92,11 +93,11 @@ mod tests {
         assert_eq!(admit(&mut models, &b, "y", Some(200)), own("y"));
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true));
         assert_eq!(admit(&mut models, &b, "x", Some(404)), own("x"));
-        assert_eq!(models.only("vllm", "a").as_deref(), Some("x"));
-        assert_eq!((models.only("vllm", "b"), models.only("vllm", "c")), (None, None));
-        models.forget("vllm", "a");
+        assert_eq!(models.only("vllm", &a).as_deref(), Some("x"));
+        assert_eq!((models.only("vllm", &b), models.only("vllm", &c)), (None, None));
+        models.forget("vllm", &a);
         assert_eq!(admit(&mut models, &b, "z", Some(200)), ("other".to_owned(), true), "b serves x and y");
-        models.forget("vllm", "b");
+        models.forget("vllm", &b);
         assert_eq!(admit(&mut models, &b, "z", Some(200)), own("z"));
     }
 }

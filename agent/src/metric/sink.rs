@@ -12,7 +12,7 @@ use super::family::{Book, Family, Labels};
 use super::gpu::{Gpus, Taken};
 use super::label::{
     Alone, Build, ByEngine, ByFamily, ByHook, ByIssue, ByProgram, Call, Export, Incomplete, Lost, OfScheduler,
-    OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, sanitised,
+    OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, labelled,
 };
 use super::name::Names;
 use super::schedule::{Schedules, Shared};
@@ -26,6 +26,7 @@ use crate::issue::Issue;
 use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
+use crate::service::Service;
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -77,7 +78,7 @@ pub struct Metrics {
 /// What must be remembered between calls.
 struct State {
     models: Names,
-    servers: BTreeMap<(&'static str, Arc<str>), Presence>,
+    servers: BTreeMap<(&'static str, Service), Presence>,
 }
 
 /// Whether a server is there.
@@ -94,8 +95,8 @@ enum Presence {
 pub struct Running {
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: String,
+    /// The server.
+    pub service: Service,
     /// Model, "" where not yet known.
     pub model: String,
     /// How many.
@@ -234,7 +235,7 @@ impl Metrics {
         }
         let server = self.server(engine, &inference.origin.service, &inference.model, None);
         self.worked(&server, inference.arrival, inference.end);
-        self.inferences.inference(&server, inference);
+        self.inferences.inference(&server, inference, exemplar);
         if inference.is_generation() {
             let Metrics { requests, duration, first_token, inter_token, .. } = self;
             let families = Generations { requests, duration, first_token, inter_token };
@@ -244,7 +245,7 @@ impl Metrics {
 
     /// A request for an inference was refused.
     pub fn refused(&self, refusal: &Refusal) {
-        let service = sanitised(&refusal.origin.service);
+        let service = labelled(&refusal.origin.service);
         let (engine, protocol, code) = (refusal.origin.engine, refusal.protocol.name(), refusal.code);
         self.inferences.refused(&Refused { engine, service, protocol, code });
     }
@@ -276,11 +277,16 @@ impl Metrics {
 
     /// A job is over.
     pub fn job(&self, record: &job::Record) {
+        self.job_traced(record, None);
+    }
+
+    /// A job is over, and perhaps became a span.
+    pub fn job_traced(&self, record: &job::Record, exemplar: Option<&Exemplar>) {
         let server = self.server(record.engine, &record.service, &record.model, None);
         if let Some(began) = record.started.or(record.arrival) {
             self.worked(&server, began, record.end);
         }
-        self.jobs.record(server, record, &|issue| self.issue(issue));
+        self.jobs.record(server, record, exemplar, &|issue| self.issue(issue));
         if !record.complete() {
             self.incomplete(record.engine, record.quality);
         }
@@ -387,9 +393,9 @@ impl Metrics {
     }
 
     /// A process of a server appeared.
-    pub fn server_started(&self, engine: &'static str, service: &str) {
+    pub fn server_started(&self, engine: &'static str, service: &Service) {
         let mut state = self.state();
-        let presence = state.servers.entry((engine, sanitised(service))).or_insert(Presence::Here(0));
+        let presence = state.servers.entry((engine, labelled(service))).or_insert(Presence::Here(0));
         *presence = match *presence {
             Presence::Here(processes) => Presence::Here(processes.saturating_add(1)),
             Presence::Ended(_) => Presence::Here(1),
@@ -397,9 +403,9 @@ impl Metrics {
     }
 
     /// A process of a server ended. After the last one, the server's series end with a grace of two scrapes.
-    pub fn server_ended(&self, engine: &'static str, service: &str, now: Nanos) {
+    pub fn server_ended(&self, engine: &'static str, service: &Service, now: Nanos) {
         let mut state = self.state();
-        let presence = state.servers.entry((engine, sanitised(service))).or_insert(Presence::Ended(now));
+        let presence = state.servers.entry((engine, labelled(service))).or_insert(Presence::Ended(now));
         *presence = match *presence {
             Presence::Here(processes) if processes > 1 => Presence::Here(processes.saturating_sub(1)),
             Presence::Here(_) => Presence::Ended(now),
@@ -441,8 +447,8 @@ impl Metrics {
         });
     }
 
-    fn end_series(&self, engine: &str, service: &str) {
-        let ends = |server: &Server| server.engine == engine && &*server.service == service;
+    fn end_series(&self, engine: &str, service: &Service) {
+        let ends = |server: &Server| server.engine == engine && server.service == *service;
         fn end<L: Labels + OfServer, M>(family: &Family<L, M>, ends: impl Fn(&Server) -> bool) {
             family.retain(|labels| !ends(labels.server()));
         }
@@ -462,7 +468,7 @@ impl Metrics {
     }
 
     /// The model that a service answers for, where it is one only.
-    pub(super) fn only_model(&self, engine: &'static str, service: &str) -> Option<Arc<str>> {
+    pub(super) fn only_model(&self, engine: &'static str, service: &Service) -> Option<Arc<str>> {
         self.state().models.only(engine, service)
     }
 
@@ -477,8 +483,8 @@ impl Metrics {
         &self.book.registry
     }
 
-    fn server(&self, engine: &'static str, service: &str, model: &str, code: Option<u16>) -> Server {
-        let service = sanitised(service);
+    fn server(&self, engine: &'static str, service: &Service, model: &str, code: Option<u16>) -> Server {
+        let service = labelled(service);
         let (model, issue) = self.state().models.admit(engine, &service, model, code);
         if let Some(issue) = issue {
             self.issue(issue);
@@ -507,7 +513,11 @@ pub(super) fn histogram<L: Labels>(book: &mut Book, row: &'static Metric, bucket
 }
 
 /// A histogram with exemplars.
-fn distribution<L: Labels>(book: &mut Book, row: &'static Metric, buckets: &Buckets) -> Family<L, Distribution> {
+pub(super) fn distribution<L: Labels>(
+    book: &mut Book,
+    row: &'static Metric,
+    buckets: &Buckets,
+) -> Family<L, Distribution> {
     let (bounds, resolution) = (bounds(row, buckets), book.resolution);
     book.add(row, bounds.len().saturating_add(3), move || Distribution::new(&bounds, resolution))
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod workload;
+
 use super::catalog::{self, Kind, Metric, SECTIONS};
 use super::comfyui::tests::{busy, call, failed, job};
 use super::{Metrics, Running, SelfUsage};
@@ -147,7 +149,7 @@ fn series(metrics: &Metrics, prefix: &str) -> Vec<String> {
 }
 
 /// Metrics to which everything was said once.
-fn full() -> Metrics {
+pub(crate) fn full() -> Metrics {
     let metrics = Metrics::new(&config("gpu: {dcgm_names: true}"));
     super::gpu::tests::say_all(&metrics, &chat());
     metrics.record(&chat());
@@ -210,7 +212,7 @@ fn what_is_not_compared_any_more_has_no_difference() {
 
 fn process(attachment: Attachment) -> Process {
     let (service, evidence) = (String::new(), String::new());
-    Process { tgid: 7, engine: "vllm".into(), role: Role::Frontend, service, evidence, attachment }
+    Process { tgid: 7, engine: "vllm".into(), role: Role::Frontend, service, container: None, evidence, attachment }
 }
 
 /// Name and label names of a line of the exposition.
@@ -256,7 +258,12 @@ fn document() -> String {
          Generated from `agent/src/metric/catalog`; a test fails when it is stale. A series is absent where its value is\n\
          not known, it is never 0 for that reason. Series about a server end a minute after its last process. Labels of\n\
          the configuration (`labels`) are on every metric. Where a server runs on exactly one GPU or MIG instance, its\n\
-         metrics have one label more: `gpu`, the UUID of that.\n",
+         metrics have one label more: `gpu`, the UUID of that.\n\n\
+         Where a server runs in a pod, its metrics have three labels more: `k8s_namespace`, `k8s_pod` and `k8s_container`; in a\n\
+         container outside of Kubernetes, or of a pod whose name is not known, one: `container`, its name or the first twelve\n\
+         digits of its id. GPUs and MIG instances have the three where the kubelet gave them to one container only, by DCGM's\n\
+         names as `namespace`, `pod` and `container`. Over OTLP a server's are attributes of its resource, `k8s.namespace.name`,\n\
+         `k8s.pod.name`, `k8s.container.name` and `container.name`, beside `k8s.pod.uid` and `container.id`.\n",
     );
     for (section, metrics) in SECTIONS {
         let _ = write!(
@@ -358,23 +365,23 @@ fn what_a_request_does_not_tell_is_absent() {
 fn series_end_with_their_server_after_a_grace() {
     let metrics = full();
     let second = |second: u64| Nanos(second * 1_000 * MS);
-    metrics.server_started("vllm", "s");
-    metrics.server_started("vllm", "s");
-    metrics.server_ended("vllm", "s", second(110));
+    metrics.server_started("vllm", &"s".into());
+    metrics.server_started("vllm", &"s".into());
+    metrics.server_ended("vllm", &"s".into(), second(110));
     metrics.tick(second(300));
     assert!(!series(&metrics, "llm_").is_empty(), "one of its processes is left");
-    metrics.server_ended("vllm", "s", second(300));
+    metrics.server_ended("vllm", &"s".into(), second(300));
     metrics.tick(second(359));
     assert!(!series(&metrics, "llm_").is_empty(), "two more scrapes");
-    metrics.server_started("vllm", "s");
+    metrics.server_started("vllm", &"s".into());
     metrics.tick(second(400));
     assert!(!series(&metrics, "llm_").is_empty(), "it came back");
-    metrics.server_ended("vllm", "s", second(400));
+    metrics.server_ended("vllm", &"s".into(), second(400));
     metrics.tick(second(460));
     let of_triton = |line: &String| line.contains(r#"engine="triton""#);
     assert!(series(&metrics, "llm_").iter().all(of_triton), "{:?}", series(&metrics, "llm_"));
-    metrics.server_started("triton", "t");
-    metrics.server_ended("triton", "t", second(460));
+    metrics.server_started("triton", &"t".into());
+    metrics.server_ended("triton", &"t".into(), second(460));
     metrics.tick(second(519));
     assert!(!series(&metrics, "triton_").is_empty(), "two more scrapes");
     metrics.tick(second(520));
@@ -387,7 +394,7 @@ fn series_end_with_their_server_after_a_grace() {
 fn models_are_capped_and_labels_sanitised() {
     let metrics = Metrics::new(&config("limits: {models: 2}"));
     for model in ["a", "b\n\"\\", "c", "d"] {
-        metrics.record(&Record { model: model.into(), service: "é".repeat(100), ..chat() });
+        metrics.record(&Record { model: model.into(), service: "é".repeat(100).into(), ..chat() });
     }
     let service = "é".repeat(64);
     let requests = series(&metrics, "llm_request_total");

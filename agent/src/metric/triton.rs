@@ -4,7 +4,7 @@ use super::catalog;
 use super::distribution::{Distribution, Exemplar};
 use super::family::{Book, Family};
 use super::label::{Answered, Call, Fronted, OfInstance, OfModel, OfServer, Outcome, Refused, Server, Sourced, Staged};
-use super::sink::{counter, gauge, histogram, observe, seconds, timed};
+use super::sink::{counter, distribution, gauge, histogram, observe, seconds, timed};
 use crate::config::Buckets;
 use crate::core::{Executed, Work};
 use crate::engine::Operation;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// The families that calls of a server's library feed.
 pub(super) struct Inferences {
     requests: Family<Answered, Counter>,
-    duration: Family<OfModel, Histogram>,
+    duration: Family<OfModel, Distribution>,
     queue: Family<OfModel, Histogram>,
     compute: Family<Staged, Histogram>,
     frontend: Family<Fronted, Histogram>,
@@ -42,7 +42,7 @@ impl Inferences {
     pub fn new(book: &mut Book, buckets: &Buckets) -> Inferences {
         Inferences {
             requests: counter(book, &catalog::TRITON_REQUESTS),
-            duration: histogram(book, &catalog::TRITON_REQUEST_DURATION, buckets),
+            duration: distribution(book, &catalog::TRITON_REQUEST_DURATION, buckets),
             queue: histogram(book, &catalog::TRITON_QUEUE_DURATION, buckets),
             compute: histogram(book, &catalog::TRITON_COMPUTE_DURATION, buckets),
             frontend: histogram(book, &catalog::TRITON_FRONTEND_DURATION, buckets),
@@ -55,7 +55,7 @@ impl Inferences {
     }
 
     /// An inference of a known model ended.
-    pub fn inference(&self, server: &Server, inference: &Inference) {
+    pub fn inference(&self, server: &Server, inference: &Inference, exemplar: Option<&Exemplar>) {
         let model = OfModel { server: server.clone(), version: inference.version };
         let reason = inference.fault.map(Fault::name);
         let protocol = inference.asked.as_ref().map(|asked| asked.protocol.name());
@@ -69,7 +69,7 @@ impl Inferences {
             });
         }
         if inference.status == Status::Ok {
-            observe(&self.duration, &model, inference.duration());
+            timed(&self.duration, &model, inference.duration(), exemplar);
         }
         observe(&self.queue, &model, inference.queue());
         self.fronted(&model, inference);
@@ -113,9 +113,8 @@ impl Inferences {
     /// Ends the series of a server.
     pub fn end(&self, ends: impl Fn(&Server) -> bool) {
         self.requests.retain(|labels| !ends(labels.server()));
-        for family in [&self.duration, &self.queue] {
-            family.retain(|labels| !ends(labels.server()));
-        }
+        self.duration.retain(|labels| !ends(labels.server()));
+        self.queue.retain(|labels| !ends(labels.server()));
         self.compute.retain(|labels| !ends(labels.server()));
         self.frontend.retain(|labels| !ends(labels.server()));
         self.refused.retain(|labels| !ends(&labels.server()));

@@ -1,4 +1,4 @@
-//! Who asked: the caller's trace, as a request's headers name it. W3C trace context first, else B3's single header.
+//! Who asked: the caller's trace, as a request's headers name it. W3C trace context first, else B3, as one header or several.
 //!
 //! What breaks a rule of its standard is no caller: a parent must not be made up. Knows nothing of what is exported.
 
@@ -38,7 +38,7 @@ impl Caller {
     pub fn read(headers: &[(String, String)]) -> Option<Caller> {
         let mut contexts = headers.iter().filter(|(name, _)| name == "traceparent");
         let Some((_, context)) = contexts.next() else {
-            return headers.iter().find(|(name, _)| name == "b3").and_then(|(_, value)| b3(value));
+            return value(headers, "b3").map_or_else(|| b3_in_parts(headers), b3);
         };
         // Several contradict each other, and the standard gives none of them a say.
         if contexts.next().is_some() {
@@ -63,6 +63,21 @@ fn state(headers: &[(String, String)]) -> String {
     if sound { state } else { String::new() }
 }
 
+fn value<'h>(headers: &'h [(String, String)], name: &str) -> Option<&'h str> {
+    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// `x-b3-traceid` and its like. The flag of debugging decides before the header that says it.
+fn b3_in_parts(headers: &[(String, String)]) -> Option<Caller> {
+    let decision = match (value(headers, "x-b3-flags"), value(headers, "x-b3-sampled")) {
+        (Some("1"), _) | (_, Some("1" | "true")) => Decision::Recorded,
+        (_, Some("0" | "false")) => Decision::NotRecorded,
+        (_, None) => Decision::Open,
+        (_, Some(_)) => return None,
+    };
+    b3_caller(value(headers, "x-b3-traceid")?.trim(), value(headers, "x-b3-spanid")?.trim(), decision)
+}
+
 /// `TRACE-SPAN[-DECISION[-PARENT]]`. A decision alone names no trace.
 fn b3(header: &str) -> Option<Caller> {
     let mut parts = header.trim().split('-');
@@ -77,6 +92,10 @@ fn b3(header: &str) -> Option<Caller> {
     if parts.next().is_some() || own_parent.is_some_and(|parent| parent.len() != 16) {
         return None;
     }
+    b3_caller(trace, span, decision)
+}
+
+fn b3_caller(trace: &str, span: &str, decision: Decision) -> Option<Caller> {
     // Short trace ids have 64 bits. The rest of the rules are those of a `traceparent`.
     let context = match trace.len() {
         32 => format!("00-{trace}-{span}-00"),
@@ -116,6 +135,23 @@ mod tests {
             "broken is not absent"
         );
         assert_eq!(read(&[("tracestate", "a=1")]), None);
+    }
+
+    #[test]
+    fn b3_in_several_headers() {
+        let ids = [("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN)];
+        for (more, expected) in [
+            (&[][..], Some(Decision::Open)),
+            (&[("x-b3-sampled", "1")], Some(Decision::Recorded)),
+            (&[("x-b3-sampled", "0")], Some(Decision::NotRecorded)),
+            (&[("x-b3-sampled", "0"), ("x-b3-flags", "1")], Some(Decision::Recorded)),
+            (&[("x-b3-sampled", "maybe")], None),
+        ] {
+            assert_eq!(read(&[&ids, more].concat()).map(|caller| caller.decision), expected, "{more:?}");
+        }
+        assert_eq!(read(&ids[..1]), None);
+        let both = read(&[ids[0], ids[1], ("b3", &format!("{TRACE}-{SPAN}-0"))]);
+        assert_eq!(both.map(|caller| caller.decision), Some(Decision::NotRecorded), "the single header goes first");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::engine::{Choices, Facts, Operation, Step, Usage};
 use crate::event::{Nanos, Tgid};
 use crate::issue::Issue;
-use std::sync::Arc;
+use crate::service::Service;
 
 pub mod ask;
 mod caller;
@@ -82,8 +82,8 @@ pub struct Record {
     pub tgid: Tgid,
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: String,
+    /// The server.
+    pub service: Service,
     /// What was asked for.
     pub operation: Operation,
     /// Path, for people who read records; never a label.
@@ -149,8 +149,8 @@ pub struct Origin {
     pub tgid: Tgid,
     /// Its engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: Arc<str>,
+    /// The server.
+    pub service: Service,
 }
 
 /// How a response's body is delivered.
@@ -352,7 +352,7 @@ impl Request {
         Record {
             tgid: self.origin.tgid,
             engine: self.origin.engine,
-            service: self.origin.service.to_string(),
+            service: self.origin.service.clone(),
             operation: facts.operation,
             path: self.path,
             stream: self.stream,

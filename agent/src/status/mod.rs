@@ -3,8 +3,11 @@
 pub mod gpu;
 
 use crate::engine::Role;
+use crate::host::container::Enclosed;
+use crate::service::{Pod, Service, Workload};
 use inferscope_ebpf::Counts;
 use serde::{Serialize, Serializer};
+use std::fmt;
 
 /// The agent and all that it looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,6 +28,8 @@ pub struct Status {
     pub losses: Vec<Loss>,
     /// Where figures of GPUs come from, and which there are not.
     pub gpu: gpu::Gpu,
+    /// Whether the kubelet tells which pods have which devices.
+    pub pods: Pods,
 }
 
 /// A process of a server.
@@ -39,11 +44,78 @@ pub struct Process {
     pub role: Role,
     /// Its service name.
     pub service: String,
+    /// The container that it runs in; absent on the host itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// How it is known to be such a process.
     pub evidence: String,
     /// Whether its calls are seen.
     #[serde(flatten)]
     pub attachment: Attachment,
+}
+
+/// Whether the kubelet tells which pods have which devices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pods {
+    /// `working`, `failing`, `absent` (no socket), or `off`.
+    pub resources: &'static str,
+    /// Why not; absent where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Devices that containers have.
+    pub devices: usize,
+}
+
+impl Default for Pods {
+    fn default() -> Self {
+        Pods { resources: "off", problem: None, devices: 0 }
+    }
+}
+
+/// The container that a process runs in, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name in its pod, or the one that docker or podman know; absent where none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its pod, as namespace/name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// The pod's uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+}
+
+impl Container {
+    /// What is known of a server's.
+    #[must_use]
+    pub fn of(enclosed: &Enclosed, service: &Service) -> Option<Container> {
+        let Enclosed { container, pod: uid } = enclosed;
+        let id = container.as_ref()?;
+        let (name, pod) = match service.workload.as_deref() {
+            Some(Workload::Pod(Pod { namespace, name, container })) => {
+                (Some(container.to_string()), Some(format!("{namespace}/{name}")))
+            }
+            Some(Workload::Container(name)) => (Some(name.to_string()).filter(|name| name != id.short()), None),
+            None => (None, None),
+        };
+        Some(Container { id: id.to_string(), name, pod, pod_uid: uid.as_ref().map(ToString::to_string) })
+    }
+}
+
+impl fmt::Display for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Container { id, name, pod, pod_uid } = self;
+        write!(f, "container {}", name.as_deref().unwrap_or("without a known name"))?;
+        match (pod, pod_uid) {
+            (Some(pod), _) => write!(f, " of pod {pod}")?,
+            (None, Some(uid)) => write!(f, " of pod {uid}, whose name is not known")?,
+            (None, None) => {}
+        }
+        write!(f, " ({id})")
+    }
 }
 
 /// Whether a process's calls are seen: `state` in JSON.
@@ -140,6 +212,7 @@ mod tests {
             engine: "vllm".into(),
             role: Role::Frontend,
             service: "chat".into(),
+            container: None,
             evidence: "argv contains `vllm serve`".into(),
             attachment: Attachment::Unsupported { reason: "no_libc".into(), explanation: "It maps no libc.".into() },
         };

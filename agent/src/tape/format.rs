@@ -6,7 +6,9 @@
 use crate::core::{Input, ProcessChange};
 use crate::engine::Role;
 use crate::event::{Call, ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use crate::service::{Pod, Service, Workload};
 use inferscope_ebpf::Hook;
+use std::sync::Arc;
 
 use super::{Header, Text};
 
@@ -60,6 +62,19 @@ pub(super) mod wire {
         pub model: String,
         #[prost(uint32, optional, tag = "8")]
         pub inside: Option<u32>,
+        #[prost(message, optional, tag = "9")]
+        pub workload: Option<Workload>,
+    }
+
+    /// In a pod all three; else `container` alone.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Workload {
+        #[prost(string, tag = "1")]
+        pub namespace: String,
+        #[prost(string, tag = "2")]
+        pub pod: String,
+        #[prost(string, tag = "3")]
+        pub container: String,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -182,7 +197,9 @@ pub(super) fn from_input(input: Input) -> wire::Entry {
             };
             let (time, tgid, root, role) = (time.0, tgid.0, root.0, role.into());
             let inside = inside.map(|outer| outer.0);
-            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model, inside })
+            let Service { name, workload } = service;
+            let (service, workload) = (name.to_string(), workload.as_deref().map(from_workload));
+            wire::Input::Started(wire::Started { time, tgid, engine, service, root, role, model, inside, workload })
         }
         Input::Process(ProcessChange::Ended { time, tgid }) => {
             wire::Input::Ended(wire::Ended { time: time.0, tgid: tgid.0 })
@@ -190,6 +207,23 @@ pub(super) fn from_input(input: Input) -> wire::Entry {
         Input::Tick(time) => wire::Input::Tick(time.0),
     };
     wire::Entry { input: Some(input) }
+}
+
+fn from_workload(workload: &Workload) -> wire::Workload {
+    let (namespace, pod, container) = match workload {
+        Workload::Pod(Pod { namespace, name, container }) => (namespace.to_string(), name.to_string(), container),
+        Workload::Container(name) => (String::new(), String::new(), name),
+    };
+    wire::Workload { namespace, pod, container: container.to_string() }
+}
+
+fn to_workload(workload: &wire::Workload) -> Workload {
+    let wire::Workload { namespace, pod, container } = workload;
+    let container = container.as_str().into();
+    if pod.is_empty() {
+        return Workload::Container(container);
+    }
+    Workload::Pod(Pod { namespace: namespace.as_str().into(), name: pod.as_str().into(), container })
 }
 
 /// `None` for an input that this build does not know.
@@ -202,7 +236,9 @@ pub(super) fn to_input(entry: wire::Entry) -> Option<Input> {
                 wire::Role::Engine => Role::Engine,
                 wire::Role::Worker => Role::Worker,
             };
-            let wire::Started { time, tgid, engine, service, root, role: _, model, inside } = started;
+            let wire::Started { time, tgid, engine, service, root, role: _, model, inside, workload } = started;
+            let workload = workload.map(|workload| Arc::new(to_workload(&workload)));
+            let service = Service { name: service.into(), workload };
             let (time, root) = (Nanos(time), Tgid(if root == 0 { tgid } else { root }));
             let (tgid, inside) = (Tgid(tgid), inside.map(Tgid));
             Input::Process(ProcessChange::Started { time, tgid, engine, service, root, inside, role, model })

@@ -30,7 +30,7 @@ fn inputs() -> Vec<Input> {
             time: Nanos(1),
             tgid: Tgid(7),
             engine: "vllm".to_owned(),
-            service: "vllm:8000".to_owned(),
+            service: "vllm:8000".into(),
             root: Tgid(6),
             inside: Some(Tgid(5)),
             role: Role::Engine,

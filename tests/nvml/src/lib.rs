@@ -8,6 +8,7 @@
 //! structures, buffers that are too small, handles that are none, calls before initialisation. It knows nothing of
 //! the agent.
 
+pub mod cards;
 mod device;
 mod event;
 mod gpm;

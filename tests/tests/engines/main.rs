@@ -5,6 +5,7 @@
 
 mod canary;
 mod comfyui;
+mod dashboards;
 mod frames;
 mod gauges;
 mod gpu;

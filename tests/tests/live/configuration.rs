@@ -3,6 +3,7 @@
 use crate::agent::Folder;
 use inferscope_tests::agent::binary;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 #[test]
@@ -18,4 +19,17 @@ fn every_problem_is_said_at_once_and_nothing_starts() {
     for problem in ["lisen", "ring_bytes", "source", "models"] {
         assert!(said.contains(problem), "nothing about {problem}: {said}");
     }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_file_that_everybody_can_write_is_refused() {
+    let folder = Folder::new();
+    let path = folder.path("open.yaml");
+    fs::write(&path, "log: info\n").expect("ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("ours");
+    let output = Command::new(binary()).args(["run", "--config"]).arg(&path).output().expect("the agent starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not used, because everybody can write to it (mode 0666)"), "{said}");
 }

@@ -6,14 +6,17 @@
 
 mod agent;
 mod client;
+mod collector;
 mod configuration;
 mod embedded;
 mod expect;
 mod gpu;
 mod life;
+mod otlp;
+mod pods;
 mod privacy;
 mod privilege;
 mod requests;
 mod server;
-mod service;
+mod supervisor;
 mod transport;

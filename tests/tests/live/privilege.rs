@@ -2,8 +2,10 @@
 //! measures; with one of them taken away it says what is missing. The table in docs/security.md is made here.
 
 use crate::agent::{Agent, Folder, configuration};
+use crate::client::Client;
 use crate::expect;
 use crate::server::Server;
+use inferscope::host::privilege::Capability;
 use inferscope_tests::agent::{self, Start, binary};
 use inferscope_tests::identity::{CAPABILITIES, Identity};
 use inferscope_tests::load::{self, Options};
@@ -72,6 +74,9 @@ fn root_gives_up_all_that_is_not_used() {
     agent.wait_attached(&[server.pid()]);
     assert_capabilities(agent.pid(), kept(&[&CAPABILITIES[..], &["checkpoint_restore"]].concat()));
     let limits = fs::read_to_string(format!("/proc/{}/limits", agent.pid())).expect("it runs");
+    let open = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit of every kernel");
+    let open: Vec<_> = open.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(open[0], open[1], "as many probes as the hard limit allows");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of every kernel");
     assert_eq!(core.split_whitespace().filter(|field| *field == "0").count(), 2, "{core}");
     // A server that starts later is attached to all the same.
@@ -136,7 +141,8 @@ fn what_is_taken_away_is_missed_by_name() {
         assert!(outcome == NO_START && said.contains("CAP_PERFMON is missing"), "{outcome}: {said}");
         return eprintln!("the table is of kernels that demand CAP_SYS_ADMIN for uprobes; this one does not");
     }
-    let mut table = String::from("| without | the agent | and says |\n| --- | --- | --- |\n");
+    let mut table = purposes();
+    table.push_str("\n| without | the agent | and says |\n| --- | --- | --- |\n");
     for Case { without, outcome: expected, blames } in CASES {
         let (outcome, said) = outcome(&server, without);
         assert_eq!(outcome, expected, "without {without:?}: {said}");
@@ -155,6 +161,9 @@ fn outcome(server: &Server, without: &[&str]) -> (&'static str, String) {
     let text = configuration(&[server]);
     let start = Start { configuration: &text, identity: Identity::Unprivileged(capabilities), ..Start::default() };
     let folder = Folder::new();
+    let mut before = Client::connect(server);
+    before.ask(2);
+    before.read_stream();
     let mut agent = agent::Agent::spawn(&folder.path(""), &start).expect("setpriv runs");
     let mut process = Value::Null;
     let found = agent.wait_until("the server is attached to, or cannot be", |agent| {
@@ -171,14 +180,30 @@ fn outcome(server: &Server, without: &[&str]) -> (&'static str, String) {
     if process["state"] != "attached" {
         return (NO_ATTACH, quoted(process["explanation"].as_str().unwrap_or_default(), server));
     }
+    before.ask(2);
+    before.read_stream();
     let seen = load::collect(&Options::new(server.address(), server.model()));
-    let counted = |agent: &agent::Agent| Ok(agent.metric("llm_request_total", &[])? == seen.len() as f64);
-    agent.wait_until("the request is counted", counted).expect("it measures");
+    let counted = |agent: &agent::Agent| agent.metric("llm_request_total", &[]);
+    agent
+        .wait_until("the last request is counted", |agent| Ok(counted(agent)? >= seen.len() as f64))
+        .expect("it measures");
+    agent.settle();
+    let on_open_connection = counted(&agent).expect("metrics") - seen.len() as f64;
     let warning = log.lines().find_map(|line| line.split_once("are not known: ").map(|(_, reason)| reason));
     match warning {
-        Some(reason) => (PARTLY, quoted(reason, server)),
-        None => (MEASURES, String::new()),
+        Some(reason) if on_open_connection == 0.0 => (PARTLY, quoted(reason, server)),
+        None if on_open_connection == 1.0 => (MEASURES, String::new()),
+        _ => panic!("{on_open_connection} requests are counted of one on a connection that was open: {log}"),
     }
+}
+
+/// What each is for, as `inferscope check` says it.
+fn purposes() -> String {
+    let row = |capability: &Capability| {
+        format!("| {} | {} | {} |\n", capability.name(), capability.purpose(), capability.without())
+    };
+    let rows: String = Capability::ALL.iter().map(row).collect();
+    format!("| capability | what the agent does by it | without it |\n| --- | --- | --- |\n{rows}")
 }
 
 /// As the document shows it, without what differs from run to run.

@@ -3,9 +3,9 @@
 //!
 //! Both lie under the cache and are only ever run from there.
 
-use super::apt;
+use super::foreign::{Package, Suite, find_below};
 use crate::{cache, step};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use std::process::Command;
 /// The release of nvitop and its exporter.
 const NVITOP: &str = "1.7.2";
 /// NVIDIA's library in Debian.
-const PACKAGE: &str = "libnvidia-ml1";
+const PACKAGE: Package = Package { name: "libnvidia-ml1", suite: Suite::Own, component: "non-free" };
 
 /// Where both are.
 pub fn folder() -> PathBuf {
@@ -54,54 +54,13 @@ fn make_exporter(folder: &Path) -> Result<()> {
     step::run_quietly(Command::new(venv.join("bin/pip")).args(["install", "--quiet"]).args(packages))
 }
 
-/// The package is in a part of Debian that the system need not know: it is fetched with an apt of its own.
 fn make_library(folder: &Path) -> Result<()> {
-    let apt = folder.join("apt");
-    let (unpacked, library) = (apt.join("unpacked"), library());
-    for folder in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(apt.join(folder))?;
-    }
-    fs::write(apt.join("debian.sources"), sources()?)?;
-    apt_get(&apt, &["update"])?;
-    apt_get(&apt, &["download", PACKAGE])?;
-    let deb = find(&apt, |name| name.starts_with(PACKAGE) && name.ends_with(".deb"))?;
-    step::run_quietly(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;
+    let (scratch, library) = (folder.join("apt"), library());
+    let _ = fs::remove_dir_all(&scratch);
+    let unpacked = PACKAGE.unpack(&scratch)?;
     let real = find_below(&unpacked, |name| name.starts_with("libnvidia-ml.so.") && name.len() > 20)?;
     fs::create_dir_all(library.parent().unwrap_or(folder))?;
     fs::copy(real, &library)?;
-    fs::remove_dir_all(&apt)?;
+    fs::remove_dir_all(&scratch)?;
     Ok(())
-}
-
-/// From where the machine's own packages come, the part that is not free.
-fn sources() -> Result<String> {
-    let (uri, release) = apt::origin()?;
-    let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    Ok(format!("Types: deb\nURIs: {uri}\nSuites: {release}\nComponents: non-free\nSigned-By: {key}\n"))
-}
-
-fn apt_get(folder: &Path, arguments: &[&str]) -> Result<()> {
-    let option = |name: &str, path: &Path| format!("-oDir::{name}={}", path.display());
-    let mut apt = Command::new("apt-get");
-    apt.args([option("State::lists", &folder.join("lists")), option("Cache", &folder.join("cache"))]);
-    apt.args([option("Etc::sourcelist", &folder.join("debian.sources")), option("Etc::sourceparts", Path::new("-"))]);
-    step::run_quietly(apt.args(arguments).current_dir(folder))
-}
-
-fn find(folder: &Path, is_it: impl Fn(&str) -> bool) -> Result<PathBuf> {
-    let mut entries = fs::read_dir(folder)?.flatten();
-    let found = entries.find(|entry| is_it(&entry.file_name().to_string_lossy()));
-    Ok(found.with_context(|| format!("it is not in {}", folder.display()))?.path())
-}
-
-fn find_below(folder: &Path, is_it: impl Fn(&str) -> bool + Copy) -> Result<PathBuf> {
-    if let Ok(found) = find(folder, is_it) {
-        return Ok(found);
-    }
-    for entry in fs::read_dir(folder)?.flatten().filter(|entry| entry.path().is_dir()) {
-        if let Ok(found) = find_below(&entry.path(), is_it) {
-            return Ok(found);
-        }
-    }
-    bail!("it is not below {}", folder.display())
 }

@@ -3,10 +3,13 @@
 
 mod cross;
 mod gpu;
+mod pods;
 mod print;
 mod privilege;
 mod seen;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use self::seen::Seen;
 use super::unusable;
@@ -79,6 +82,7 @@ fn report(config: &Config) -> Report {
         }
     };
     host.extend(gpu::findings(&config.gpu));
+    host.extend(pods::findings(&config.pods));
     let capabilities = privilege::rows(Held::now(), demand);
     Report { host, capabilities, programs, servers: seen::seen(&servers(config), config.capture.engine_messages) }
 }

@@ -23,6 +23,9 @@ pub(super) fn report(report: &Report) {
     }
     for server in &report.servers {
         println!("  {} pid {} ({}, {}): {}", server.service, server.pid, server.engine, server.role, server.evidence);
+        if let Some(container) = &server.container {
+            println!("    {container}");
+        }
         if let Some(version) = &server.version {
             println!("    version {version}");
         }

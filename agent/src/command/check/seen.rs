@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub version: Option<String>,
     /// Label value.
     pub service: String,
+    /// The container that it runs in.
+    pub container: Option<status::Container>,
     /// What it does in its server.
     pub role: &'static str,
     /// How it was recognised.
@@ -110,7 +112,8 @@ impl Look {
             pid: server.process.tgid.0,
             engine: server.engine.name(),
             version,
-            service: server.service.clone(),
+            service: server.service.to_string(),
+            container: status::Container::of(&server.enclosed, &server.service),
             role: server.matched.role.name(),
             evidence: server.matched.evidence.clone(),
             messages: tap.map(|tap| tap.to_string()),

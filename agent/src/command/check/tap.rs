@@ -91,7 +91,8 @@ impl fmt::Display for Tap {
 }
 
 impl Reason {
-    const fn text(self) -> &'static str {
+    /// As `check` says it.
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Reason::Off => "capture.engine_messages is off",
             Reason::NoLibrary => "no ZeroMQ library with zmq_msg_send and zmq_msg_recv is mapped where they would be",

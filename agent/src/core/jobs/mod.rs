@@ -9,6 +9,7 @@ mod unnamed;
 use super::Output;
 use crate::engine::job::{News, Reader, Said, Told};
 use crate::event::Nanos;
+use crate::job::Handover;
 use crate::request::Origin;
 use queue::Queue;
 
@@ -22,10 +23,8 @@ pub(super) struct Jobs {
 /// An HTTP exchange about jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exchanged {
-    /// Return of the read that brought its first byte.
-    pub arrival: Nanos,
-    /// Beginning of the write that carried the last byte of its answer.
-    pub answered: Nanos,
+    /// From the return of the read that brought its first byte to the beginning of the write that carried its last one.
+    pub handover: Handover,
     /// The answer's status.
     pub code: u16,
     /// What it said.
@@ -69,13 +68,14 @@ impl Jobs {
 
     /// An HTTP exchange is over.
     pub fn exchanged(&mut self, exchanged: Exchanged, out: &mut Vec<Output>) {
-        let Exchanged { arrival, answered, code, told } = exchanged;
+        let Exchanged { handover, code, told } = exchanged;
         let Told { endpoint, error, news } = told;
         let error = error.or_else(|| (code >= 400).then(|| format!("http_{code}")));
         out.push(Output::Replied(Box::new(Reply { origin: self.origin.clone(), endpoint, code, error })));
+        let answered = handover.answered;
         match news {
             News::None => {}
-            News::Submitted(submission) => self.queue.submitted(*submission, arrival, answered, out),
+            News::Submitted(submission) => self.queue.submitted(*submission, handover, out),
             News::Removed { ids, all } => self.queue.removed(answered, &ids, all, out),
             News::Past(past) => past.into_iter().for_each(|past| self.queue.past(answered, past, out)),
         }

@@ -17,7 +17,7 @@ use super::unnamed::{Line, Unnamed};
 use crate::engine::job::{Lasted, Past, Report, Submission};
 use crate::event::Nanos;
 use crate::issue::Issue;
-use crate::job::{Job, Run};
+use crate::job::{Handover, Job, Run};
 use crate::request::{Origin, Quality};
 
 /// Jobs that wait, and jobs that are over and held, at most.
@@ -105,14 +105,15 @@ impl Queue {
     }
 
     /// A job was accepted.
-    pub fn submitted(&mut self, submission: Submission, arrival: Nanos, answered: Nanos, out: &mut Vec<Output>) {
+    pub fn submitted(&mut self, submission: Submission, handover: Handover, out: &mut Vec<Output>) {
         self.state = State::Known;
         // Messages about it may have been first.
         if let Some(job) = self.find(&submission.id).filter(|job| !job.is_asked()) {
-            return job.submit(submission, arrival, answered);
+            return job.submit(submission, handover);
         }
         let first = submission.number == Some(0.0);
-        let mut job = Job::submitted(self.origin.clone(), submission, arrival, answered);
+        let answered = handover.answered;
+        let mut job = Job::submitted(self.origin.clone(), submission, handover);
         if first && self.known() == 0 {
             self.others = Others::Counted;
         }

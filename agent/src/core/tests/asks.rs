@@ -141,7 +141,12 @@ const UNARY: &str = "/inference.GRPCInferenceService/ModelInfer";
 const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
 fn head(stream: u32, path: &str) -> Vec<u8> {
-    let block = [&[0x83][..], &field(":path", path), &field("content-type", "application/grpc")].concat();
+    head_with(stream, path, &[])
+}
+
+/// With fields of metadata.
+fn head_with(stream: u32, path: &str, metadata: &[u8]) -> Vec<u8> {
+    let block = [&[0x83][..], &field(":path", path), &field("content-type", "application/grpc"), metadata].concat();
     frame(1, 4, stream, &block)
 }
 
@@ -165,8 +170,9 @@ fn answer(stream: u32, status: &str) -> Vec<u8> {
     .concat()
 }
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 fn post(path: &str, body: &str) -> Vec<u8> {
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\ntraceparent: {TRACE}\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
@@ -219,6 +225,27 @@ fn over_grpc() {
     assert_eq!(scene.compute(5004, 0x100), NONE);
     assert_eq!(scene.write(5005, 20, &rest[..12]), NONE);
     assert_eq!(scene.write(5006, 20, &rest[12..]), ["echo ok: grpc at=5001 answered=5005..5006 ok"]);
+}
+
+#[test]
+fn the_callers_trace_comes_with_the_metadata() {
+    let mut scene = Scene::new();
+    scene.read(5000, 20, 1, &[PREFACE, SETTINGS].concat());
+    let b3 = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1";
+    let cases = [field("traceparent", TRACE), field("b3", b3), field("traceparent", "00-broken")];
+    for ((stream, metadata), traced) in [1, 3, 5].into_iter().zip(cases).zip([" traced", " traced", ""]) {
+        let asked = [head_with(stream, UNARY, &metadata), frame(0, 1, stream, &message("echo", "g"))].concat();
+        scene.read(5001, 20, 1, &asked);
+        scene.begin(5002, 0x100, 2, "echo", "g");
+        scene.compute(5003, 0x100);
+        let answered = format!("echo ok: grpc at=5001{traced} answered=5004..5004 ok");
+        assert_eq!(scene.write(5004, 20, &answer(stream, "0")), [answered]);
+    }
+    // Each of many on a stream belongs to the trace of the stream.
+    let many = [head_with(7, STREAM, &field("traceparent", TRACE)), frame(0, 0, 7, &message("stream", "a"))].concat();
+    scene.read(5010, 20, 1, &many);
+    scene.begin(5011, 0x100, 2, "stream", "a");
+    assert_eq!(scene.compute(5012, 0x100), ["stream ok: grpc at=5010 traced"]);
 }
 
 #[test]

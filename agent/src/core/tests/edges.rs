@@ -28,7 +28,16 @@ impl Play {
         let mut play = Play { core, player: Player::default(), positions: HashMap::new(), out: Vec::new() };
         let (engine, service) = ("vllm".to_owned(), "vllm:8000".to_owned());
         let (time, root, role, model) = (Nanos(0), SERVER, Role::Engine, String::new());
-        let process = ProcessChange::Started { time, tgid: ENGINE, engine, service, root, inside: None, role, model };
+        let process = ProcessChange::Started {
+            time,
+            tgid: ENGINE,
+            engine,
+            service: service.into(),
+            root,
+            inside: None,
+            role,
+            model,
+        };
         play.inputs([started(), Input::Process(process)]);
         play
     }

@@ -118,7 +118,7 @@ pub fn started_as(engine: &str) -> Input {
         time: Nanos(0),
         tgid: SERVER,
         engine: engine.into(),
-        service: format!("{engine}:8000"),
+        service: format!("{engine}:8000").into(),
         root: SERVER,
         inside: None,
         role: Role::Frontend,

@@ -141,6 +141,23 @@ fn a_client_watches() {
 }
 
 #[test]
+fn a_job_belongs_to_the_trace_that_it_was_asked_for_in() {
+    let mut scene = Scene::new();
+    scene.read(WATCHED, ASK).write(WATCHED, AGREE);
+    let traced = "\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    let answer = whole("200 OK", r#"{"prompt_id": "p1", "number": 0, "node_errors": {}}"#);
+    scene.read(SOCKET, &post("/prompt", GRAPH).replacen("\r\n", traced, 1)).write(SOCKET, answer);
+    for frame in plain() {
+        scene.write(WATCHED, frame);
+    }
+    let out = scene.out();
+    let job = out.iter().find_map(|output| if let Output::Job(job) = output { Some(job) } else { None }).unwrap();
+    assert_eq!(job.trace.as_ref().map(|caller| caller.parent), Some(0x00f0_67aa_0ba9_02b7_u64.to_be_bytes()));
+    let nodes: Vec<_> = job.turns.iter().map(|turn| (&*turn.node, turn.stretch.nanos() / 1_000_000)).collect();
+    assert_eq!(nodes, [("3", 30), ("9", 20)]);
+}
+
+#[test]
 fn a_browser_watches() {
     let mut scene = Scene::new();
     scene.read(WATCHED, ASK).write(WATCHED, AGREE_DEFLATE).submit();

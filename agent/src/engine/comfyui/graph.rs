@@ -69,9 +69,6 @@ impl Drawing {
         if before != Extent::TooMany && *extent == Extent::TooMany {
             issues.push(Issue::NodesOverBound);
         }
-        if *extent == Extent::Part && reader.is_complete() {
-            *extent = Extent::Whole;
-        }
     }
 
     /// Bytes that were not copied: what follows can't be told from the inside of a text.
@@ -86,7 +83,8 @@ impl Drawing {
 
     /// The graph, as far as it was read.
     pub fn graph(self) -> Graph {
-        let whole = self.extent == Extent::Whole;
+        // Asked at the end only: what follows a document makes it none.
+        let whole = self.extent == Extent::Whole || self.extent == Extent::Part && self.reader.is_complete();
         let model = match self.model {
             Some((_, ref name)) => name.clone(),
             None if whole => loader(&self.nodes).unwrap_or_default(),

@@ -10,6 +10,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 const CONVENTIONS: &[(&str, &str)] = &[
     ("code", "http.response.status_code"),
     ("engine", "gen_ai.provider.name"),
+    ("k8s_container", "k8s.container.name"),
+    ("k8s_namespace", "k8s.namespace.name"),
+    ("k8s_pod", "k8s.pod.name"),
     ("model", "gen_ai.request.model"),
     ("name", "hw.name"),
     ("operation", "gen_ai.operation.name"),
@@ -47,6 +50,13 @@ pub fn truth(key: &str, value: bool) -> KeyValue {
 /// Texts.
 pub fn texts<'t>(key: &str, values: impl IntoIterator<Item = &'t str>) -> KeyValue {
     let value = |value: &str| AnyValue { value: Some(Value::StringValue(value.to_owned())) };
+    make(key, Value::ArrayValue(ArrayValue { values: values.into_iter().map(value).collect() }))
+}
+
+/// Numbers.
+pub fn numbers(key: &str, values: impl IntoIterator<Item = u64>) -> KeyValue {
+    let number = |value: u64| Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX));
+    let value = |value| AnyValue { value: Some(number(value)) };
     make(key, Value::ArrayValue(ArrayValue { values: values.into_iter().map(value).collect() }))
 }
 

@@ -7,6 +7,7 @@
 mod attribute;
 mod client;
 pub mod environment;
+mod held;
 mod identifier;
 mod instrument;
 mod points;
@@ -34,7 +35,6 @@ use client::Client;
 use points::Taste;
 use queue::Queue;
 use resource::Resources;
-use sampling::Sampling;
 use sender::{Cargo, Sender};
 use series::Book;
 use shipping::{MetricsTask, SpansTask, stopped, unix_nanos};
@@ -43,7 +43,7 @@ use std::time::Duration;
 use std::{io, thread};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Seconds between two exports of metrics, where nothing says otherwise: the standard's.
 const INTERVAL: u32 = 60;
@@ -126,7 +126,7 @@ fn start_with(
     let names = started.recv().unwrap_or_else(|_| Err(io::Error::other("its thread ended").into()))?;
     let wants_spans = destinations.iter().zip(names.into_iter().zip(queues)).filter(|(to, _)| to.spans);
     let outlets = wants_spans.map(|(_, outlet)| outlet).collect();
-    let spans = Spans::new(Sampling::new(&config.otlp.spans), boot, resources, outlets, Arc::clone(metrics));
+    let spans = Spans::new(&config.otlp.spans, boot, resources, outlets, Arc::clone(metrics));
     Ok(Some((Otlp { stop, ended }, spans)))
 }
 
@@ -202,6 +202,7 @@ impl Plan {
             book: Book::new(self.began),
             metrics: Arc::clone(&self.metrics),
             resources: Arc::clone(&self.resources),
+            not_before: Instant::now(),
         }
     }
 

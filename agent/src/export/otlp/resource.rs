@@ -5,10 +5,12 @@
 
 use super::attribute::{number, text};
 use crate::config::Config;
+use crate::host::container::Enclosed;
 use crate::host::identity::Identity;
 use crate::host::machine::Machine;
-use crate::metric::sanitised;
+use crate::metric::labelled;
 use crate::servers::ServerState;
+use crate::service::{Pod, Service, Workload};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::LabelPair;
@@ -25,8 +27,8 @@ const OWN: [&str; 3] = ["service.name", "service.instance.id", "service.version"
 pub struct Owner {
     /// Its engine.
     pub engine: String,
-    /// Its service name.
-    pub service: String,
+    /// The server.
+    pub service: Service,
 }
 
 /// Everything that resources are made of.
@@ -47,10 +49,8 @@ impl Resources {
 
     /// The servers that are there now. Those that have ended are remembered: their last numbers are still to come.
     pub fn refresh(&mut self, known: &[ServerState]) {
-        let owner = |server: &ServerState| Owner {
-            engine: server.process.engine.clone(),
-            service: sanitised(&server.process.service).to_string(),
-        };
+        let owner =
+            |server: &ServerState| Owner { engine: server.process.engine.clone(), service: labelled(&server.service) };
         let here: BTreeMap<Owner, Identity> =
             known.iter().rev().map(|server| (owner(server), server.identity.clone())).collect();
         if self.servers.len().saturating_add(here.len()) > SERVERS {
@@ -61,10 +61,13 @@ impl Resources {
 
     /// Whose a series is, and its labels that say something else. External labels are the resource's.
     pub fn split<'l>(&self, labels: &'l [LabelPair]) -> (Option<Owner>, Vec<(&'l str, &'l str)>) {
-        let value = |name: &str| labels.iter().find(|label| label.name == name).map(|label| label.value.clone());
-        let owner = value("service").zip(value("engine")).map(|(service, engine)| Owner { engine, service });
+        let value = |name: &str| labels.iter().find(|label| label.name == name).map(|label| label.value.as_str());
+        let owner = value("service")
+            .zip(value("engine"))
+            .map(|(service, engine)| Owner { engine: engine.to_owned(), service: Service::of_labels(service, value) });
         let is_own = |label: &&LabelPair| {
-            let says_whose = owner.is_some() && label.name == "service";
+            let whose = label.name == "service" || Workload::LABELS.contains(&label.name.as_str());
+            let says_whose = owner.is_some() && whose;
             // A model that nobody named is absent, not empty.
             !says_whose && !self.external.contains_key(&label.name) && !label.value.is_empty()
         };
@@ -97,10 +100,11 @@ impl Resources {
     }
 
     fn common(&self) -> BTreeMap<String, KeyValue> {
-        let Machine { name, id, .. } = &self.machine;
-        let machine = [("host.name", name), ("host.id", id)].into_iter().filter(|(_, value)| !value.is_empty());
-        let external = self.external.iter().map(|(name, value)| (name.as_str(), value));
-        let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value.as_str())));
+        let Machine { name, id, arch, boot: _ } = &self.machine;
+        let machine = [("host.name", name.as_str()), ("host.id", id), ("host.arch", arch), ("os.type", "linux")];
+        let machine = machine.into_iter().filter(|(_, value)| !value.is_empty());
+        let external = self.external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value)));
         said.chain(self.configured(|name| !OWN.contains(&name))).collect()
     }
 
@@ -121,13 +125,15 @@ impl Resources {
     fn server(&self, owner: &Owner) -> Vec<KeyValue> {
         let Owner { engine, service } = owner;
         let mut attributes = vec![
-            text("service.name", service.as_str()),
-            text("service.instance.id", self.instance_id(service)),
+            text("service.name", &*service.name),
+            text("service.instance.id", self.server_id(service)),
             text("gen_ai.provider.name", engine.as_str()),
         ];
-        let Some(Identity { root, executable, port, container, pod, own_spans: _ }) = self.servers.get(owner) else {
+        attributes.extend(service.workload.iter().flat_map(|workload| of_workload(workload)));
+        let Some(Identity { root, executable, version, port, enclosed, own_spans: _ }) = self.servers.get(owner) else {
             return attributes;
         };
+        attributes.extend(version.iter().map(|version| text("service.version", version.as_str())));
         attributes.push(number("process.pid", u64::from(*root)));
         if !executable.is_empty() {
             attributes.push(text("process.executable.name", executable.as_str()));
@@ -136,12 +142,33 @@ impl Resources {
             attributes.push(text("server.address", self.machine.name.as_str()));
             attributes.push(number("server.port", u64::from(*port)));
         }
+        let Enclosed { container, pod } = enclosed;
         attributes.extend(container.iter().map(|id| text("container.id", id.as_str())));
         attributes.extend(pod.iter().map(|uid| text("k8s.pod.uid", uid.as_str())));
         attributes
+    }
+
+    /// Servers of one name in several containers are as many instances.
+    fn server_id(&self, service: &Service) -> String {
+        let within = service.labels().fold(String::new(), |path, (_, name)| path + name + "/");
+        self.instance_id(&format!("{within}{service}"))
     }
 
     fn instance_id(&self, service: &str) -> String {
         format!("{}/{service}", self.machine.name)
     }
 }
+
+fn of_workload(workload: &Workload) -> Vec<KeyValue> {
+    match workload {
+        Workload::Pod(Pod { namespace, name, container }) => vec![
+            text("k8s.namespace.name", &**namespace),
+            text("k8s.pod.name", &**name),
+            text("k8s.container.name", &**container),
+        ],
+        Workload::Container(name) => vec![text("container.name", &**name)],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,9 @@ impl Sender {
     /// To `client`; its own pauses are at most as long as `interval`, so that work resumes within one.
     pub fn new(client: Arc<Client>, cargo: Cargo, metrics: Arc<Metrics>, interval: Duration) -> Sender {
         let voice = Voice { name: Arc::clone(&client.name), cargo, failing: None, said: None };
-        Sender { client, cargo, metrics, pause: Pause::new(interval.min(LONGEST_PAUSE)), voice }
+        // What is added for chance must not lead beyond it.
+        let most = interval.min(LONGEST_PAUSE) / 11 * 10;
+        Sender { client, cargo, metrics, pause: Pause::new(most), voice }
     }
 
     /// Its name in metrics.

@@ -86,10 +86,10 @@ impl Book {
     }
 
     /// These values, taken at `at`, arrived.
-    pub fn arrived(&mut self, at: u64, values: impl IntoIterator<Item = (Key, Reading)>) {
+    pub fn arrived(&mut self, at: u64, values: &[(Key, Reading)]) {
         for (key, value) in values {
-            if let Some(told) = self.told.get_mut(&key) {
-                told.arrived = Some((at, value));
+            if let Some(told) = self.told.get_mut(key) {
+                told.arrived = Some((at, value.clone()));
             }
         }
     }
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(turn(&mut book, 110, None, 1), (None, None));
         assert_eq!(turn(&mut book, 120, Some(3.0), 1), (since(110, None), since(110, None)), "it was not there at 110");
         assert_eq!(turn(&mut book, 130, Some(5.0), 1).1, since(110, None), "the collector was away");
-        book.arrived(130, [(key(), Reading::Number(5.0))]);
+        book.arrived(130, &[(key(), Reading::Number(5.0))]);
         assert_eq!(turn(&mut book, 140, Some(6.0), 1), (since(110, None), since(130, Some(5.0))));
     }
 
@@ -137,7 +137,7 @@ mod tests {
     fn what_ended_begins_anew() {
         let mut book = Book::new(100);
         let _ = turn(&mut book, 110, Some(3.0), 1);
-        book.arrived(110, [(key(), Reading::Number(3.0))]);
+        book.arrived(110, &[(key(), Reading::Number(3.0))]);
         assert_eq!(turn(&mut book, 120, Some(1.0), 1), (since(110, None), since(110, None)), "within one turn");
         let _ = turn(&mut book, 130, None, 1);
         assert_eq!(turn(&mut book, 140, Some(9.0), 1).0, since(130, None));
@@ -147,7 +147,7 @@ mod tests {
     fn a_successor_does_not_inherit() {
         let mut book = Book::new(100);
         let _ = turn(&mut book, 110, Some(3.0), 1);
-        book.arrived(110, [(key(), Reading::Number(3.0))]);
+        book.arrived(110, &[(key(), Reading::Number(3.0))]);
         assert_eq!(turn(&mut book, 120, Some(4.0), 2), (since(110, Some(3.0)), since(110, Some(3.0))));
         assert_eq!(turn(&mut book, 130, Some(5.0), 2).0, since(110, Some(3.0)));
     }

@@ -17,7 +17,7 @@ use prost::Message;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 /// Bytes of one request; collectors take at least 4 MiB.
 const REQUEST_BYTES: usize = 2 << 20;
@@ -49,6 +49,8 @@ pub struct MetricsTask {
     pub metrics: Arc<Metrics>,
     /// Of whom.
     pub resources: Arc<Mutex<Resources>>,
+    /// The collector wants to be left alone until then.
+    pub not_before: Instant,
 }
 
 /// Series and the values that count as told once they have arrived.
@@ -56,6 +58,8 @@ type Told = Vec<(Key, Reading)>;
 
 /// A request and what it tells.
 struct Load {
+    /// When its values were taken.
+    at: u64,
     request: Request,
     told: Told,
 }
@@ -66,52 +70,69 @@ impl MetricsTask {
         let mut ticks = interval_at(Instant::now() + self.interval, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let at = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                at = ticks.tick() => {
-                    let deadline = at + self.interval;
-                    tokio::select! {
-                        () = stopped(&mut stop) => break,
-                        () = self.turn(Some(deadline)) => {}
-                    }
-                }
+                at = ticks.tick() => at,
+            };
+            // An attempt under way is not broken off: its collector may have taken it already.
+            self.turn(at + self.interval, &mut stop).await;
+        }
+        for load in self.loads(unix_nanos()) {
+            if let Sent::Later(_) = self.tell(&load).await {
+                return;
             }
         }
-        self.turn(None).await;
     }
 
-    /// Tells all that is known now; tries again until the deadline, where there is one.
-    async fn turn(&mut self, deadline: Option<Instant>) {
-        let now = unix_nanos();
-        for Load { request, told } in self.loads(now) {
-            loop {
-                match self.sender.attempt(&request).await {
-                    Sent::Arrived(_) => {
-                        self.book.arrived(now, told);
-                        break;
-                    }
-                    Sent::Later(pause) if deadline.is_some_and(|deadline| Instant::now() + pause < deadline) => {
-                        sleep(pause).await;
-                    }
+    /// Tells all that is known now; tries again until the deadline.
+    async fn turn(&mut self, deadline: Instant, stop: &mut Stop) {
+        if !self.wait(deadline, stop).await {
+            return;
+        }
+        for load in self.loads(unix_nanos()) {
+            while let Sent::Later(pause) = self.tell(&load).await {
+                self.not_before = Instant::now() + pause;
+                if !self.wait(deadline, stop).await {
                     // The next turn has newer numbers, and they hold these.
-                    Sent::Later(_) => return,
-                    Sent::Never => break,
+                    return;
                 }
             }
         }
+    }
+
+    /// Waits until the collector may be asked; false where that is not before the deadline, or the agent ends.
+    async fn wait(&self, deadline: Instant, stop: &mut Stop) -> bool {
+        if self.not_before >= deadline {
+            return false;
+        }
+        tokio::select! {
+            biased;
+            () = stopped(stop) => false,
+            () = sleep_until(self.not_before) => true,
+        }
+    }
+
+    /// One attempt.
+    async fn tell(&mut self, load: &Load) -> Sent {
+        let sent = self.sender.attempt(&load.request).await;
+        if let Sent::Arrived(_) = sent {
+            self.book.arrived(load.at, &load.told);
+        }
+        sent
     }
 
     fn loads(&mut self, now: u64) -> Vec<Load> {
         // Writing to memory does not fail, and every registered metric can be written.
         let Ok(families) = encode(self.metrics.scrape()) else { return Vec::new() };
-        let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        pack(parcels(&families, &resources, self.taste, &mut self.book, now))
+        // A copy, because the pipeline asks for it with every span.
+        let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        pack(parcels(&families, &resources, self.taste, &mut self.book, now), now)
     }
 }
 
 /// As few requests as the limit allows; parcels of one resource become one.
-fn pack(parcels: Vec<Parcel>) -> Vec<Load> {
+fn pack(parcels: Vec<Parcel>, at: u64) -> Vec<Load> {
     let mut loads: Vec<(Vec<ResourceMetrics>, Told)> = Vec::new();
     let mut bytes = REQUEST_BYTES;
     for Parcel { metrics, told } in parcels {
@@ -129,6 +150,7 @@ fn pack(parcels: Vec<Parcel>) -> Vec<Load> {
         }
     }
     let load = |(resource_metrics, told)| Load {
+        at,
         request: Request::Metrics(ExportMetricsServiceRequest { resource_metrics }),
         told,
     };
@@ -159,7 +181,14 @@ impl SpansTask {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                () = self.turn() => {}
+                () = self.gathered() => {}
+            }
+            // An attempt under way is not broken off: its collector may have taken it already.
+            let Sent::Later(pause) = self.ship().await else { continue };
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                () = sleep(pause) => {}
             }
         }
         while !self.queue.is_empty() {
@@ -171,13 +200,11 @@ impl SpansTask {
         }
     }
 
-    async fn turn(&mut self) {
+    /// Waits for spans, and a little for more.
+    async fn gathered(&self) {
         self.queue.filled().await;
         if self.queue.len() < BATCH.0 {
             sleep(GATHER).await;
-        }
-        if let Sent::Later(pause) = self.ship().await {
-            sleep(pause).await;
         }
     }
 

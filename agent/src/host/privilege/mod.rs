@@ -3,6 +3,7 @@
 //! Decides nothing about the kernel by version: whether uprobes demand CAP_SYS_ADMIN is tried (`kernel/trial.rs`).
 
 pub mod capability;
+pub mod descriptors;
 pub mod give_up;
 pub mod secrecy;
 

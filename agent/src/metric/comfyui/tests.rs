@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::event::{Nanos, Tgid};
-use crate::job::{Gap, ImagesFrom, NodeTime, Source};
+use crate::job::{Ending, Gap, ImagesFrom, Source, Stretch, Turn};
 use crate::metric::Metrics;
 use crate::request::{Origin, Quality};
 use prometheus_client::encoding::text;
@@ -26,6 +26,7 @@ pub(in crate::metric) fn job() -> Record {
         error: None,
         quality: Quality::Complete,
         source: Source::Messages,
+        trace: None,
         arrival: at(0),
         started: at(1_000),
         first_step: at(1_500),
@@ -33,9 +34,9 @@ pub(in crate::metric) fn job() -> Record {
         took: Some(2_000 * MS),
         steps: Some(4),
         gaps: vec![gap(1), gap(2)],
-        nodes: vec![NodeTime { class: "KSampler".into(), nanos: 700 * MS }],
+        turns: vec![turn("KSampler", 700)],
         cached: Some(2),
-        loads: vec![50 * MS],
+        loads: vec![Stretch { from: Nanos(0), to: Nanos(50 * MS) }],
         images: Some(3),
         images_from: ImagesFrom::Outputs,
     }
@@ -51,6 +52,11 @@ pub(in crate::metric) fn call(code: u16, error: Option<&str>) -> Reply {
 
 pub(in crate::metric) fn busy(waiting: u64) -> Busy {
     Busy { origin: origin(), active: 1, waiting }
+}
+
+fn turn(class: &str, ms: u64) -> Turn {
+    let stretch = Stretch { from: Nanos(0), to: Nanos(ms * MS) };
+    Turn { node: "1".into(), class: class.into(), stretch, ending: Ending::Done }
 }
 
 fn origin() -> Origin {
@@ -98,6 +104,18 @@ fn a_job_is_counted_and_measured() {
 }
 
 #[test]
+fn times_of_a_job_point_to_its_span() {
+    let metrics = metrics("");
+    let exemplar = Exemplar { trace: [1; 16], span: [2; 8], at: std::time::SystemTime::UNIX_EPOCH };
+    metrics.job_traced(&job(), Some(&exemplar));
+    let mut out = String::new();
+    text::encode(&mut out, metrics.scrape()).unwrap();
+    let traced: Vec<_> = out.lines().filter(|line| line.contains(&"01".repeat(16))).collect();
+    let of = |family: &str| traced.iter().any(|line| line.starts_with(&format!("comfyui_{family}_seconds_bucket")));
+    assert!(of("generation_duration") && of("time_to_first_step") && traced.len() == 2, "{traced:?}");
+}
+
+#[test]
 fn a_job_that_failed_has_no_duration() {
     let metrics = metrics("");
     metrics.job(&failed());
@@ -139,8 +157,8 @@ fn calls_and_gauges() {
 fn names_are_capped() {
     let metrics = metrics("limits: {names: 2}");
     for workflow in ["a", "b", "c"] {
-        let nodes = vec![NodeTime { class: workflow.into(), nanos: 1 }];
-        metrics.job(&Record { workflow: workflow.into(), nodes, ..job() });
+        let turns = vec![turn(workflow, 1)];
+        metrics.job(&Record { workflow: workflow.into(), turns, ..job() });
     }
     let series = series(&metrics);
     for (name, labels) in [
@@ -155,12 +173,12 @@ fn names_are_capped() {
 #[test]
 fn series_end_with_their_server() {
     let metrics = metrics("");
-    metrics.server_started("vllm", "s");
+    metrics.server_started("vllm", &"s".into());
     metrics.job(&job());
     metrics.job(&failed());
     metrics.replied(&call(400, Some("x")));
     metrics.busy(&[busy(2)]);
-    metrics.server_ended("vllm", "s", Nanos(1));
+    metrics.server_ended("vllm", &"s".into(), Nanos(1));
     metrics.tick(Nanos(100_000 * MS));
     assert_eq!(series(&metrics), [""; 0]);
 }

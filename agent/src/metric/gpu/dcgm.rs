@@ -4,11 +4,13 @@
 //! `rate` and `increase` work on them alike.
 
 use super::{Number, number};
+use crate::host::allotment::Allotments;
 use crate::host::gpu::Quantity;
 use crate::host::gpu::quantity::Readings;
 use crate::host::gpu::view::{Device, GpuView, Vendor};
 use crate::metric::catalog;
 use crate::metric::family::{Book, Family};
+use crate::service::{Pod, Workload};
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,6 +62,7 @@ struct Entity {
     host: Arc<str>,
     instance: Option<u32>,
     profile: Arc<str>,
+    holder: Option<Arc<Workload>>,
 }
 
 pub(super) struct Aliases {
@@ -71,14 +74,18 @@ pub(super) struct Aliases {
 
 impl EncodeLabelSet for Entity {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
-        let Entity { gpu, uuid, device, model, host, instance, profile } = self;
+        let Entity { gpu, uuid, device, model, host, instance, profile, holder } = self;
         ("gpu", &**gpu).encode(encoder.encode_label())?;
         ("UUID", &**uuid).encode(encoder.encode_label())?;
         ("device", device.as_str()).encode(encoder.encode_label())?;
         ("modelName", &**model).encode(encoder.encode_label())?;
         ("Hostname", &**host).encode(encoder.encode_label())?;
         ("GPU_I_ID", *instance).encode(encoder.encode_label())?;
-        ("GPU_I_PROFILE", &**profile).encode(encoder.encode_label())
+        ("GPU_I_PROFILE", &**profile).encode(encoder.encode_label())?;
+        let Some(Workload::Pod(Pod { namespace, name, container })) = holder.as_deref() else { return Ok(()) };
+        ("namespace", &**namespace).encode(encoder.encode_label())?;
+        ("pod", &**name).encode(encoder.encode_label())?;
+        ("container", &**container).encode(encoder.encode_label())
     }
 }
 
@@ -94,9 +101,9 @@ impl Aliases {
     }
 
     /// These devices are all there are.
-    pub fn show(&self, view: &GpuView) {
+    pub fn show(&self, view: &GpuView, allotments: &Allotments) {
         let devices = || view.devices.iter().filter(|device| device.vendor == Vendor::Nvidia);
-        let parts: Vec<_> = devices().flat_map(|device| self.parts(device)).collect();
+        let parts: Vec<_> = devices().flat_map(|device| self.parts(device, allotments)).collect();
         for (quantity, scale, family) in &self.families {
             family.replace(each(&parts, |readings| readings.value(*quantity).map(scale)));
         }
@@ -105,28 +112,30 @@ impl Aliases {
         }));
         let last =
             |device: &Device| device.xids.iter().max_by_key(|(_, xid)| xid.last).map(|(number, _)| *number as f64);
-        let xids = devices().filter_map(|device| Some((self.entity(device), number(last(device)?))));
+        let xids = devices().filter_map(|device| Some((self.entity(device, allotments), number(last(device)?))));
         self.xid.replace(xids.collect());
     }
 
-    fn parts<'d>(&self, device: &'d Device) -> Vec<(Entity, &'d Readings)> {
-        let whole = self.entity(device);
+    fn parts<'d>(&self, device: &'d Device, allotments: &Allotments) -> Vec<(Entity, &'d Readings)> {
+        let whole = self.entity(device, allotments);
         let instances = device.instances.iter().map(|instance| {
             let (profile, instance_id) = (Arc::clone(&instance.profile), Some(instance.id.gpu));
-            (Entity { profile, instance: instance_id, ..whole.clone() }, &instance.readings)
+            let holder = allotments.of_instance(device, instance).cloned();
+            (Entity { profile, instance: instance_id, holder, ..whole.clone() }, &instance.readings)
         });
         let mut parts: Vec<_> = instances.collect();
         parts.push((whole, &device.readings));
         parts
     }
 
-    fn entity(&self, device: &Device) -> Entity {
+    fn entity(&self, device: &Device, allotments: &Allotments) -> Entity {
         Entity {
             gpu: Arc::clone(&device.index),
             uuid: Arc::clone(&device.uuid),
             device: format!("nvidia{}", device.index),
             model: Arc::clone(&device.name),
             host: Arc::clone(&self.host),
+            holder: allotments.of_device(device).cloned(),
             ..Entity::default()
         }
     }

@@ -1,7 +1,8 @@
 //! The families of devices and MIG instances.
 
-use super::label::{About, ByErrorType, ByXid, Gpu, OfGpu, Slowed};
+use super::label::{About, ByErrorType, ByXid, Gpu, Holder, OfGpu, Slowed};
 use super::{Number, Total, number, total};
+use crate::host::allotment::Allotments;
 use crate::host::gpu::Quantity;
 use crate::host::gpu::quantity::Readings;
 use crate::host::gpu::view::{Device, GpuView, Instance, SourceState};
@@ -67,8 +68,8 @@ impl Devices {
     }
 
     /// These devices are all there are.
-    pub fn show(&self, view: &GpuView) {
-        let parts: Vec<(OfGpu, &Readings)> = view.devices.iter().flat_map(parts).collect();
+    pub fn show(&self, view: &GpuView, allotments: &Allotments) {
+        let parts: Vec<(OfGpu, &Readings)> = view.devices.iter().flat_map(|device| parts(device, allotments)).collect();
         for (quantity, family) in &self.gauges {
             family.replace(each(&parts, |readings| Some(number(readings.value(*quantity)?))));
         }
@@ -80,7 +81,7 @@ impl Devices {
             Some(number(readings.value(Quantity::MemoryUsed)? / all * 100.0))
         }));
         self.ecc.replace(ecc(&parts));
-        let whole = || view.devices.iter().map(|device| (device, of(device)));
+        let whole = || view.devices.iter().map(|device| (device, of(device, allotments)));
         self.info.replace(whole().map(|(device, gpu)| (about(view, device, gpu), one(true))).collect());
         self.throttle.replace(whole().flat_map(|(device, gpu)| slowed(device, &gpu)).collect());
         self.xids.replace(whole().flat_map(|(device, gpu)| xids(device, &gpu)).collect());
@@ -88,8 +89,8 @@ impl Devices {
 }
 
 /// A device and its instances, each with its labels.
-fn parts(device: &Device) -> impl Iterator<Item = (OfGpu, &Readings)> {
-    let whole = of(device);
+fn parts<'d>(device: &'d Device, allotments: &Allotments) -> impl Iterator<Item = (OfGpu, &'d Readings)> {
+    let whole = of(device, allotments);
     let part = {
         let whole = whole.clone();
         move |instance: &Instance| {
@@ -99,6 +100,7 @@ fn parts(device: &Device) -> impl Iterator<Item = (OfGpu, &Readings)> {
                 mig_profile: Arc::clone(profile),
                 gi: Some(id.gpu),
                 ci: Some(id.compute),
+                holder: Holder(allotments.of_instance(device, instance).cloned()),
                 ..(*whole.0).clone()
             }))
         }
@@ -107,12 +109,13 @@ fn parts(device: &Device) -> impl Iterator<Item = (OfGpu, &Readings)> {
     std::iter::once((whole, &device.readings)).chain(instances)
 }
 
-fn of(device: &Device) -> OfGpu {
+fn of(device: &Device, allotments: &Allotments) -> OfGpu {
     OfGpu(Arc::new(Gpu {
         device: Arc::clone(&device.index),
         name: Arc::clone(&device.name),
         uuid: Arc::clone(&device.uuid),
         vendor: device.vendor.name(),
+        holder: Holder(allotments.of_device(device).cloned()),
         ..Gpu::default()
     }))
 }

@@ -1,6 +1,7 @@
 //! The label sets of GPUs and of the processes on them.
 
 use super::super::label::Server;
+use crate::service::{Service, Workload};
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfGpu(pub Arc<Gpu>);
 
-/// What tells a device or a MIG instance from others; the last four are empty on a device.
+/// What tells a device or a MIG instance from others; the four before the last are empty on a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 pub struct Gpu {
     pub device: Arc<str>,
@@ -20,6 +21,19 @@ pub struct Gpu {
     pub mig_profile: Arc<str>,
     pub gi: Option<u32>,
     pub ci: Option<u32>,
+    #[prometheus(flatten)]
+    pub holder: Holder,
+}
+
+/// The container that has a device or an instance, where it is one only: absent labels else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holder(pub Option<Arc<Workload>>);
+
+impl EncodeLabelSet for Holder {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut labels = self.0.iter().flat_map(|workload| workload.labels());
+        labels.try_for_each(|(name, value)| (name, &**value).encode(encoder.encode_label()))
+    }
 }
 
 impl EncodeLabelSet for OfGpu {
@@ -68,7 +82,7 @@ pub struct Tenant {
     pub mig_device: Arc<str>,
     pub engine: &'static str,
     pub model: Arc<str>,
-    pub service: Arc<str>,
+    pub service: Service,
     /// Where the configuration wants it.
     pub pid: Option<u32>,
 }
@@ -80,7 +94,7 @@ impl EncodeLabelSet for Tenant {
         ("mig_device", &**mig_device).encode(encoder.encode_label())?;
         ("engine", *engine).encode(encoder.encode_label())?;
         ("model", &**model).encode(encoder.encode_label())?;
-        ("service", &**service).encode(encoder.encode_label())?;
+        service.encode(encoder)?;
         let Some(pid) = pid else { return Ok(()) };
         ("pid", *pid).encode(encoder.encode_label())
     }

@@ -17,17 +17,21 @@ use self::server::OfServers;
 pub(super) use self::server::Taken;
 use super::catalog;
 use super::family::{Book, Family};
-use super::label::{Server, sanitised};
+use super::label::{Server, labelled, sanitised};
 use super::sink::Metrics;
 use crate::config;
+use crate::correlate::circumstance::Circumstances;
 use crate::correlate::{self, Attribution, Joined, Owner, ServerProcess, Tenancy};
+use crate::event::Nanos;
+use crate::host::allotment::Allotments;
 use crate::host::gpu::Quantity;
 use crate::host::gpu::view::{Device, GpuView, InstanceId, Process};
+use crate::service::Service;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) type Number = Gauge<f64, AtomicU64>;
 pub(super) type Total = Counter<f64, AtomicU64>;
@@ -39,6 +43,7 @@ pub(super) struct Gpus {
     memory: Family<Tenant, Number>,
     sm: Family<Share, Number>,
     pids: Pids,
+    allotments: Mutex<Arc<Allotments>>,
     pub(super) servers: OfServers,
 }
 
@@ -57,6 +62,7 @@ impl Gpus {
             memory: book.add(&catalog::GPU_PROCESS_MEMORY, 1, Number::default),
             sm: book.add(&catalog::GPU_PROCESS_SM, 1, Number::default),
             pids: if config.process_ids { Pids::Shown } else { Pids::Hidden },
+            allotments: Mutex::default(),
             servers: OfServers::new(book),
         }
     }
@@ -138,8 +144,25 @@ fn monitored(device: &Device) -> Vec<(Option<InstanceId>, f64)> {
 impl Metrics {
     /// The UUIDs of the devices and MIG instances that a server runs on.
     #[must_use]
-    pub fn places(&self, engine: &'static str, service: &str) -> Vec<String> {
-        self.gpus.servers.places(engine, &sanitised(service))
+    pub fn places(&self, engine: &'static str, service: &Service) -> Vec<String> {
+        self.gpus.servers.places(engine, &labelled(service))
+    }
+
+    /// This is how the kubelet gave devices to pods, from now on.
+    pub fn allotted(&self, allotments: Arc<Allotments>) {
+        *self.gpus.allotments.lock().unwrap_or_else(PoisonError::into_inner) = allotments;
+    }
+
+    /// How the GPUs of a server fared between two moments; none where it runs on none, or nobody looked since.
+    #[must_use]
+    pub fn circumstances(
+        &self,
+        engine: &'static str,
+        service: &Service,
+        from: Nanos,
+        to: Nanos,
+    ) -> Option<Circumstances> {
+        self.gpus.servers.circumstances(engine, &labelled(service), from, to)
     }
 
     /// What is known of the GPUs now, and of the servers that may run on them. Called by the thread that reads them.
@@ -149,14 +172,15 @@ impl Metrics {
         // With the model that metrics of its requests have: where its command line names none and its requests name
         // one only, that is it.
         let labels = |Owner { engine, service }: &Owner| {
-            let owner = Owner { engine, service: Arc::clone(service) };
+            let owner = Owner { engine, service: service.clone() };
             let model = joined.model(&owner).cloned().or_else(|| self.only_model(engine, service));
             let gpu = self.gpus.servers.only_place(engine, service);
-            Server { engine, model: model.unwrap_or_default(), service: Arc::clone(service), gpu }
+            Server { engine, model: model.unwrap_or_default(), service: service.clone(), gpu }
         };
-        self.gpus.devices.show(view);
+        let allotments = Arc::clone(&self.gpus.allotments.lock().unwrap_or_else(PoisonError::into_inner));
+        self.gpus.devices.show(view, &allotments);
         if let Some(aliases) = &self.gpus.aliases {
-            aliases.show(view);
+            aliases.show(view, &allotments);
         }
         self.gpus.processes(view, &joined, &labels);
         self.gpus.servers.show(view, &joined, &servers, &labels);
@@ -166,7 +190,7 @@ impl Metrics {
 /// As labels are.
 fn sanitise(server: &ServerProcess) -> ServerProcess {
     let ServerProcess { tgid, root, owner: Owner { engine, service }, model } = server;
-    let owner = Owner { engine, service: sanitised(service) };
+    let owner = Owner { engine, service: labelled(service) };
     ServerProcess { tgid: *tgid, root: *root, owner, model: sanitised(model) }
 }
 

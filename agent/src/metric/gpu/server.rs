@@ -2,14 +2,15 @@
 
 use super::label::{Credited, Impaired};
 use super::{Total, total};
+use crate::correlate::circumstance::{Chronicle, Circumstances};
 use crate::correlate::condition::History;
-use crate::correlate::energy::Energy;
 use crate::correlate::{Joined, Owner, Place, ServerProcess};
 use crate::event::Nanos;
 use crate::host::gpu::view::GpuView;
 use crate::metric::catalog;
 use crate::metric::family::{Book, Family};
 use crate::metric::label::{OfServer as _, Server};
+use crate::service::Service;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,14 +26,8 @@ pub(in crate::metric) struct OfServers {
     /// A server that is there and was seen on no device lately (its driver is being loaded) is where it was.
     places: Mutex<BTreeMap<Owner, Arc<BTreeSet<Place>>>>,
     ended: Mutex<Vec<Ended>>,
-    looks: Mutex<Looks>,
-}
-
-/// What only looks at the GPUs change.
-#[derive(Default)]
-struct Looks {
-    energy: Energy,
-    history: History,
+    /// What only looks at the GPUs change.
+    looks: Mutex<Chronicle>,
 }
 
 /// A request that ended since the last look.
@@ -70,9 +65,8 @@ impl OfServers {
         let (judged, waiting): (Vec<_>, Vec<_>) = ended.into_iter().partition(|ended| ended.to <= view.time);
         lock(&self.ended).extend(waiting);
         let mut looks = lock(&self.looks);
-        looks.history.note(view);
+        looks.note(view, joined);
         self.judge(judged, &places, &looks.history);
-        looks.energy.step(view, joined);
         let used = looks.energy.used();
         let used: Vec<_> = used.map(|(owner, attribution, joules)| (owner.clone(), attribution, joules)).collect();
         // Labels are looked up under a lock whose owner may want this one.
@@ -104,16 +98,29 @@ impl OfServers {
     }
 
     /// All that a server runs on.
-    pub fn places(&self, engine: &'static str, service: &Arc<str>) -> Vec<String> {
+    pub fn places(&self, engine: &'static str, service: &Service) -> Vec<String> {
         let places = lock(&self.places);
-        let places = places.get(&Owner { engine, service: Arc::clone(service) });
+        let places = places.get(&Owner { engine, service: service.clone() });
         places.into_iter().flat_map(|places| places.iter()).map(|place| place.uuid().to_string()).collect()
     }
 
+    /// How what a server runs on fared between two moments; none where it runs on nothing, or nobody looked since.
+    pub fn circumstances(
+        &self,
+        engine: &'static str,
+        service: &Service,
+        from: Nanos,
+        to: Nanos,
+    ) -> Option<Circumstances> {
+        let owner = Owner { engine, service: service.clone() };
+        let places = lock(&self.places).get(&owner).map(Arc::clone)?;
+        lock(&self.looks).during(&owner, &places, from, to)
+    }
+
     /// The device or MIG instance that a server runs on, where it is one only.
-    pub fn only_place(&self, engine: &'static str, service: &Arc<str>) -> Option<Arc<str>> {
+    pub fn only_place(&self, engine: &'static str, service: &Service) -> Option<Arc<str>> {
         let places = lock(&self.places);
-        let mut places = places.get(&Owner { engine, service: Arc::clone(service) })?.iter();
+        let mut places = places.get(&Owner { engine, service: service.clone() })?.iter();
         let first = places.next()?;
         places.next().is_none().then(|| Arc::clone(first.uuid()))
     }
@@ -136,7 +143,7 @@ impl OfServers {
         self.impaired.retain(|labels| !ends(labels.server.server()));
         self.energy.retain(|labels| !ends(labels.server.server()));
         let gone = |Owner { engine, service }: &Owner| {
-            ends(&Server { engine, model: Arc::default(), service: Arc::clone(service), gpu: None })
+            ends(&Server { engine, model: Arc::default(), service: service.clone(), gpu: None })
         };
         lock(&self.looks).energy.retain(|owner| !gone(owner));
     }
@@ -147,5 +154,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn owner(server: &Server) -> Owner {
-    Owner { engine: server.engine, service: Arc::clone(&server.service) }
+    Owner { engine: server.engine, service: server.service.clone() }
 }

@@ -170,7 +170,7 @@ fn energy_and_conditions_of_servers() {
     insta::assert_snapshot!(
         exposition(&metrics).lines().filter(|line| line.starts_with("llm_")).collect::<Vec<_>>().join("\n")
     );
-    metrics.server_ended("vllm", "s", Nanos(111 * S));
+    metrics.server_ended("vllm", &"s".into(), Nanos(111 * S));
     metrics.tick(Nanos(200 * S));
     look(200, 1400.0, false);
     let left: Vec<String> =

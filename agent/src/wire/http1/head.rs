@@ -25,6 +25,10 @@ const KEPT: &[&str] = &[
     "tracestate",
     "transfer-encoding",
     "upgrade",
+    "x-b3-flags",
+    "x-b3-sampled",
+    "x-b3-spanid",
+    "x-b3-traceid",
     "x-correlation-id",
     "x-request-id",
 ];

@@ -36,6 +36,10 @@ pub const LISTED: &[&str] = &[
     "grpc-status",
     "traceparent",
     "tracestate",
+    "x-b3-flags",
+    "x-b3-sampled",
+    "x-b3-spanid",
+    "x-b3-traceid",
     "x-correlation-id",
     "x-request-id",
 ];

@@ -12,13 +12,24 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+mod compose;
 mod debian;
+mod grafana;
 mod images;
 mod kubernetes;
 mod packaging;
+mod prometheus;
 
 /// All of them, in the order of their making.
-const FAMILIES: &[Family] = &[kubernetes::FAMILY, images::FAMILY, packaging::FAMILY, debian::FAMILY];
+const FAMILIES: &[Family] = &[
+    kubernetes::FAMILY,
+    images::FAMILY,
+    prometheus::FAMILY,
+    grafana::FAMILY,
+    compose::FAMILY,
+    packaging::FAMILY,
+    debian::FAMILY,
+];
 
 /// Tools that are installed together.
 struct Family {
@@ -44,23 +55,24 @@ pub fn complete() -> bool {
 
 /// Installs what is missing.
 pub fn install() -> Result<()> {
-    for family in FAMILIES {
-        if family.is_there() {
-            println!("    {}: already there", family.name);
-        } else {
-            step::persistently(family.name, || family.install())?;
-        }
-    }
+    FAMILIES.iter().try_for_each(Family::ensure)?;
     println!("Tools for deploy/: {}", folder().display());
     Ok(())
 }
 
+/// Whether Prometheus is there, which the tests with the real servers need, too.
+pub fn has_prometheus() -> bool {
+    prometheus::FAMILY.is_there()
+}
+
+/// Installs Prometheus alone, where it is missing.
+pub fn prometheus() -> Result<()> {
+    prometheus::FAMILY.ensure()
+}
+
 /// nfpm, installed with its family where it is missing.
 pub fn nfpm() -> Result<PathBuf> {
-    let family = &packaging::FAMILY;
-    if !family.is_there() {
-        step::persistently(family.name, || family.install())?;
-    }
+    packaging::FAMILY.ensure()?;
     Ok(folder().join("bin/nfpm"))
 }
 
@@ -76,6 +88,14 @@ impl Family {
     fn is_there(&self) -> bool {
         let made = fs::read_to_string(self.mark()).is_ok_and(|pins| pins == self.pins.join("\n"));
         made && self.programs.iter().all(|(_, place)| self.folder().join(place).is_file())
+    }
+
+    fn ensure(&self) -> Result<()> {
+        if self.is_there() {
+            println!("    {}: already there", self.name);
+            return Ok(());
+        }
+        step::persistently(self.name, || self.install())
     }
 
     fn install(&self) -> Result<()> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::job::{Graph, Lasted, Millis, Node, Outcome, Past, Report, Submission};
 use crate::event::Tgid;
 use crate::issue::Issue;
-use crate::job::Record;
+use crate::job::{Handover, Record};
 use proptest::prelude::*;
 
 mod others;
@@ -33,7 +33,8 @@ impl Scene {
         let nodes = nodes.into_iter().map(node).collect();
         let graph = Graph { nodes, workflow: "w".into(), model: "m".into(), images: Some(1) };
         let submission = Submission { id: id.to_owned(), number: Some(number), graph };
-        self.queue.submitted(submission, Nanos((ms - 1) * MS), Nanos(ms * MS), &mut self.out);
+        let handover = Handover { arrival: Nanos((ms - 1) * MS), answered: Nanos(ms * MS), trace: None };
+        self.queue.submitted(submission, handover, &mut self.out);
     }
 
     fn say(&mut self, ms: u64, report: Report<'_>) {
@@ -119,10 +120,10 @@ fn line(record: &Record) -> String {
     };
     let gaps: Vec<_> = record.gaps.iter().map(gap).collect();
     say("gaps", (!gaps.is_empty()).then(|| gaps.join(",")));
-    let nodes: Vec<_> = record.nodes.iter().map(|node| format!("{}:{}", node.class, ms(node.nanos))).collect();
+    let nodes: Vec<_> = record.nodes().iter().map(|node| format!("{}:{}", node.class, ms(node.nanos))).collect();
     say("nodes", (!nodes.is_empty()).then(|| nodes.join(",")));
     say("cached", record.cached.map(|cached| cached.to_string()));
-    let loads: Vec<_> = record.loads.iter().copied().map(ms).collect();
+    let loads: Vec<_> = record.loads.iter().map(|load| ms(load.nanos())).collect();
     say("loads", (!loads.is_empty()).then(|| loads.join(",")));
     say("images", record.images.map(|images| images.to_string()));
     line

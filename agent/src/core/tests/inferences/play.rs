@@ -17,7 +17,7 @@ pub fn started(tgid: Tgid, engine: &str, role: Role, inside: Option<Tgid>) -> In
         time: Nanos(0),
         tgid,
         engine: engine.into(),
-        service: format!("{engine}:8000"),
+        service: format!("{engine}:8000").into(),
         root: tgid,
         inside,
         role,

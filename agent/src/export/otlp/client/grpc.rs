@@ -14,6 +14,15 @@ use tonic::{Code, Status};
 
 /// Longest answer that is read.
 const ANSWER_BYTES: usize = 64 * 1024;
+/// How tonic says that an answer is longer.
+const TOO_LONG: &str = "Error, decoded message length too large";
+/// How tonic and prost say that an answer of a collector that said yes is none of the protocol.
+const NONSENSE: [&str; 4] = [
+    "protocol error: received message with",
+    "Missing response message",
+    "Unexpected EOF decoding stream",
+    "failed to decode Protobuf message",
+];
 
 /// A collector.
 pub struct Client {
@@ -63,9 +72,16 @@ impl Client {
 
 fn refused(status: &Status) -> Refused {
     use std::error::Error;
-    // What the collector did not say comes from below: no connection, a broken one, or something that is no gRPC.
     match (status.source(), status.code()) {
-        (Some(cause), Code::Unavailable | Code::Unknown | Code::Cancelled) => Refused::unavailable(super::chain(cause)),
+        // What the collector did not say comes from below: no connection, a broken one, or something that is no gRPC.
+        (Some(cause), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal) => {
+            Refused::unavailable(super::chain(cause))
+        }
+        // tonic's own word of an answer beyond the limit; a collector that says this code is to be asked again.
+        (None, Code::OutOfRange) if status.message().starts_with(TOO_LONG) => Refused::unreadable(),
+        (None, Code::Internal) if NONSENSE.iter().any(|words| status.message().starts_with(words)) => {
+            Refused::unreadable()
+        }
         (_, code) => Refused::grpc(code, status.message(), status.details()),
     }
 }

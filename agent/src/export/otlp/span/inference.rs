@@ -61,8 +61,9 @@ fn attributes(inference: &Inference, error: Option<&str>) -> Vec<KeyValue> {
     let filled = |key: &'static str, value: &str| (!value.is_empty()).then(|| text(key, value));
     all.extend(filled("gen_ai.request.model", &inference.model));
     all.extend(filled("gen_ai.response.id", &inference.id));
-    let counts = [("inferscope.version", inference.version), ("inferscope.batch", inference.batch)];
-    all.extend(counts.into_iter().filter_map(|(key, value)| Some(number(key, value?))));
+    // A name, as the metrics' label is.
+    all.extend(inference.version.map(|version| text("inferscope.version", version.to_string())));
+    all.extend(inference.batch.map(|batch| number("inferscope.batch", batch)));
     all.extend(inference.asked.as_ref().map(|asked| text("inferscope.protocol", asked.protocol.name())));
     all.extend(inference.first_output().map(|nanos| fraction("gen_ai.response.time_to_first_chunk", seconds(nanos))));
     all.extend(error.map(|error| text("error.type", error)));
@@ -72,10 +73,9 @@ fn attributes(inference: &Inference, error: Option<&str>) -> Vec<KeyValue> {
     all
 }
 
-/// What was seen of its way. The backend says how long it computed, and perhaps when it began: stages without a beginning are
-/// left out.
+/// What was seen of its way. The backend says how long it computed, and when it began where its clock is ours; else it began
+/// when it was called.
 fn stages(inference: &Inference) -> Vec<Stage> {
-    let after = |start: Nanos, nanos: u64| Nanos(start.0.saturating_add(nanos));
     let mut stages = Vec::new();
     if let Some(nanos) = inference.receiving() {
         stages.push(Stage::new("receive", Nanos(inference.arrival.0.saturating_sub(nanos)), inference.arrival));
@@ -83,16 +83,31 @@ fn stages(inference: &Inference) -> Vec<Stage> {
     if let (Some(nanos), Some(submitted)) = (inference.queue(), inference.submitted) {
         stages.push(Stage::new("queue", submitted, after(submitted, nanos)));
     }
-    if let Some(Execution { begin: Some(begin), input, infer, output, .. }) = inference.stages() {
-        let mut start = begin;
-        for (name, nanos) in [("compute input", input), ("compute infer", infer), ("compute output", output)] {
-            let end = after(start, nanos);
-            stages.push(Stage::new(name, start, end));
-            start = end;
-        }
-    }
+    stages.extend(compute(inference));
     if let (Some(nanos), Some(last)) = (inference.sending(), inference.last_response) {
         stages.push(Stage::new("send", last, after(last, nanos)));
     }
     stages
+}
+
+fn compute(inference: &Inference) -> Option<Stage> {
+    let Execution { begin, input, infer, output, .. } = inference.stages()?;
+    let begin = begin.or(inference.executed)?;
+    let mut end = begin;
+    let part = |(name, nanos)| {
+        let start = end;
+        end = after(start, nanos);
+        Stage::new(name, start, end)
+    };
+    let parts = [("compute input", input), ("compute infer", infer), ("compute output", output)].map(part);
+    let instance = inference.instance.map(|instance| text("inferscope.instance", instance.to_string()));
+    Some(Stage {
+        attributes: instance.into_iter().collect(),
+        stages: parts.to_vec(),
+        ..Stage::new("compute", begin, end)
+    })
+}
+
+fn after(start: Nanos, nanos: u64) -> Nanos {
+    Nanos(start.0.saturating_add(nanos))
 }

@@ -6,12 +6,16 @@
 mod inference;
 mod job;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use super::identifier::{self, Subject};
 use crate::event::{Nanos, Tgid};
 use crate::request::{Caller, Decision};
+use crate::service::Service;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::{self as otlp, Span, SpanFlags, span, status};
+use std::borrow::Cow;
 
 /// The flag of a recorded trace.
 const SAMPLED: u32 = 1;
@@ -34,8 +38,8 @@ pub trait Traceable {
 pub struct Head<'a> {
     /// The server's engine.
     pub engine: &'static str,
-    /// Its service name.
-    pub service: &'a str,
+    /// The server.
+    pub service: &'a Service,
     /// The process that answered.
     pub tgid: Tgid,
     /// The server's id of it, "" where it has none.
@@ -77,16 +81,20 @@ pub enum Fault {
 }
 
 /// A stage of a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// When it began.
     pub start: Nanos,
     /// When it ended.
     pub end: Nanos,
     /// What is known of it.
     pub attributes: Vec<KeyValue>,
+    /// What went wrong in it, in a word.
+    pub error: Option<String>,
+    /// Its own stages.
+    pub stages: Vec<Stage>,
 }
 
 /// Where spans belong.
@@ -119,8 +127,8 @@ impl Offset {
 
 impl Stage {
     /// A stage of which nothing else is known.
-    pub fn new(name: &'static str, start: Nanos, end: Nanos) -> Stage {
-        Stage { name, start, end, attributes: Vec::new() }
+    pub fn new(name: impl Into<Cow<'static, str>>, start: Nanos, end: Nanos) -> Stage {
+        Stage { name: name.into(), start, end, ..Stage::default() }
     }
 }
 
@@ -135,16 +143,10 @@ impl Draft {
             name: (*name).to_owned(),
             ..span::Event::default()
         };
-        let status = match (&error, fault) {
-            (Some(error), Fault::Server) => {
-                otlp::Status { message: error.clone(), code: status::StatusCode::Error.into() }
-            }
-            _ => otlp::Status::default(),
-        };
         let whole = Span {
             trace_id: place.trace.to_vec(),
             span_id: place.span.to_vec(),
-            trace_state: state.clone(),
+            trace_state: state,
             parent_span_id: place.parent.map(|caller| caller.parent.to_vec()).unwrap_or_default(),
             flags: flags(place.parent.is_some()),
             name,
@@ -154,26 +156,48 @@ impl Draft {
             attributes,
             events: moments.iter().map(event).collect(),
             links: place.link.map(link).into_iter().collect(),
-            status: Some(status),
+            status: Some(status(error.as_deref().filter(|_| fault == Fault::Server))),
             ..Span::default()
         };
-        let part = |(number, stage): (usize, Stage)| Span {
-            trace_id: place.trace.to_vec(),
-            span_id: identifier::part(place.span, number).to_vec(),
-            trace_state: state.clone(),
-            parent_span_id: place.span.to_vec(),
-            flags: flags(false),
-            name: stage.name.to_owned(),
-            kind: span::SpanKind::Internal.into(),
-            start_time_unix_nano: offset.wall(stage.start),
-            end_time_unix_nano: offset.wall(stage.end.max(stage.start)),
-            attributes: stage.attributes,
-            status: Some(otlp::Status::default()),
-            ..Span::default()
-        };
-        let parts: Vec<Span> = stages.into_iter().enumerate().map(part).collect();
-        std::iter::once(whole).chain(parts).collect()
+        let mut spans = vec![whole];
+        for stage in stages {
+            stage.write(place, offset, place.span, &mut spans);
+        }
+        spans
     }
+}
+
+impl Stage {
+    /// Appends its span, and those of its own stages.
+    fn write(self, place: &Place<'_>, offset: Offset, parent: [u8; 8], spans: &mut Vec<Span>) {
+        let Stage { name, start, end, attributes, error, stages } = self;
+        // The request's span is the first.
+        let id = identifier::part(place.span, spans.len().saturating_sub(1));
+        spans.push(Span {
+            trace_id: place.trace.to_vec(),
+            span_id: id.to_vec(),
+            trace_state: place.parent.map(|caller| caller.state.clone()).unwrap_or_default(),
+            parent_span_id: parent.to_vec(),
+            flags: flags(false),
+            name: name.into_owned(),
+            kind: span::SpanKind::Internal.into(),
+            start_time_unix_nano: offset.wall(start),
+            end_time_unix_nano: offset.wall(end.max(start)),
+            attributes,
+            status: Some(status(error.as_deref())),
+            ..Span::default()
+        });
+        for stage in stages {
+            stage.write(place, offset, id, spans);
+        }
+    }
+}
+
+fn status(error: Option<&str>) -> otlp::Status {
+    error.map_or_else(otlp::Status::default, |error| otlp::Status {
+        message: error.to_owned(),
+        code: status::StatusCode::Error.into(),
+    })
 }
 
 fn flags(remote_parent: bool) -> u32 {

@@ -119,6 +119,6 @@ fn stages_of(sequence: &Sequence, index: usize, stages: &mut Vec<Stage>) {
             attributes.push(number("gen_ai.usage.output_tokens", sequence.tokens));
             attributes.push(number("inferscope.preemptions", sequence.preemptions));
         }
-        stages.push(Stage { name, start, end, attributes });
+        stages.push(Stage { attributes, ..Stage::new(name, start, end) });
     }
 }

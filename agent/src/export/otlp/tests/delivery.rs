@@ -10,7 +10,8 @@ use prometheus_client::encoding::text;
 const SOON: Duration = Duration::from_millis(100);
 const NEVER: Duration = Duration::from_secs(600);
 
-fn spans(came: &[Came]) -> Vec<Span> {
+/// All spans that came, in order.
+pub(super) fn spans(came: &[Came]) -> Vec<Span> {
     let requests = came.iter().filter_map(|came| came.spans.as_ref());
     requests
         .flat_map(|spans| &spans.resource_spans)

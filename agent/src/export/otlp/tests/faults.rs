@@ -31,74 +31,132 @@ fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// Spans to a receiver that first behaves like this: they must arrive with another attempt, or be counted as rejected.
-fn check(protocol: &str, behaviour: Behaviour, outcome: &str, arrive: Arrive) {
-    let receiver = Receiver::start(Security::Plain);
-    receiver.script([behaviour.clone()]);
-    let settings = format!(
-        "{{destinations: [{{endpoint: \"{}\", protocol: {protocol}, metrics: false, timeout_seconds: 1}}]}}",
-        receiver.url("http")
-    );
-    let export = export(&config(&settings), SOON);
-    let begin = Instant::now();
-    export.record(&chat(0));
-    assert!(begin.elapsed() < Duration::from_millis(100), "the pipeline waited");
-    let name = name(&receiver);
-    let (sent, rejected, requests) = match arrive {
-        Arrive::Again => (6, 0, 2),
-        Arrive::InPart => (4, 2, 1),
-        Arrive::AtOnce => (6, 0, 1),
-        Arrive::Never => (0, 6, 1),
-    };
-    until(&format!("{protocol} {behaviour:?}"), || {
-        fate(&export, &name, "sent") == sent && fate(&export, &name, "rejected") == rejected
-    });
-    assert_eq!(receiver.came().len(), requests, "{protocol} {behaviour:?}");
-    assert_eq!(attempts(&export, "otlp_spans", &name, outcome), 1, "{protocol} {behaviour:?}: {outcome}");
-    export.otlp.wait();
-    assert_eq!(receiver.came().len(), requests, "nothing was left");
-}
-
-enum Arrive {
+/// What becomes of the six spans of a request whose first attempt met a fault.
+#[derive(Clone, Copy)]
+enum Spans {
     AtOnce,
     InPart,
     Again,
     Never,
 }
 
+/// A receiver that first behaves like this. Spans must arrive with another attempt or be counted as rejected; metrics arrive
+/// with the next interval, whatever it was.
+fn check(protocol: &str, behaviour: &Behaviour, outcome: &str, spans: Spans) {
+    let what = format!("{protocol} {behaviour:?}");
+    let receiver = Receiver::start(Security::Plain);
+    receiver.script([behaviour.clone()]);
+    let settings = |wanted| {
+        let endpoint = receiver.url("http");
+        config(&format!(
+            "{{destinations: [{{endpoint: \"{endpoint}\", protocol: {protocol}, {wanted}: false, timeout_seconds: 1}}]}}"
+        ))
+    };
+    let name = name(&receiver);
+    let spans_export = export(&settings("metrics"), SOON);
+    let begin = Instant::now();
+    spans_export.record(&chat(0));
+    assert!(begin.elapsed() < Duration::from_millis(100), "{what}: the pipeline waited");
+    let (sent, rejected, requests) = match spans {
+        Spans::Again => (6, 0, 2),
+        Spans::InPart => (4, 2, 1),
+        Spans::AtOnce => (6, 0, 1),
+        Spans::Never => (0, 6, 1),
+    };
+    until(&what, || fate(&spans_export, &name, "sent") == sent && fate(&spans_export, &name, "rejected") == rejected);
+    assert_eq!(receiver.came().len(), requests, "{what}");
+    assert_eq!(attempts(&spans_export, "otlp_spans", &name, outcome), 1, "{what}: {outcome}");
+    spans_export.otlp.wait();
+    assert_eq!(receiver.came().len(), requests, "{what}: nothing was left");
+
+    receiver.script([behaviour.clone()]);
+    let metrics_export = export(&settings("spans"), SOON);
+    until(&what, || attempts(&metrics_export, "otlp_metrics", &name, outcome) > 0);
+    until(&what, || attempts(&metrics_export, "otlp_metrics", &name, "ok") > 0);
+    metrics_export.otlp.wait();
+}
+
 #[test]
 fn over_http() {
-    check("http/protobuf", Behaviour::Accept, "ok", Arrive::AtOnce);
-    check("http/protobuf", Behaviour::Status(429, Some("1")), "throttled", Arrive::Again);
-    check("http/protobuf", Behaviour::Status(503, None), "unavailable", Arrive::Again);
-    check("http/protobuf", Behaviour::Status(400, None), "rejected", Arrive::Never);
-    check("http/protobuf", Behaviour::Partial(2), "partial", Arrive::InPart);
-    check("http/protobuf", Behaviour::Garbage, "unreadable", Arrive::Never);
-    check("http/protobuf", Behaviour::Hang, "timeout", Arrive::Again);
+    for (behaviour, outcome, spans) in [
+        (Behaviour::Accept, "ok", Spans::AtOnce),
+        (Behaviour::Status(429, Some("1")), "throttled", Spans::Again),
+        (Behaviour::Status(503, None), "unavailable", Spans::Again),
+        (Behaviour::Status(400, None), "rejected", Spans::Never),
+        (Behaviour::Partial(2), "partial", Spans::InPart),
+        (Behaviour::Garbage, "unreadable", Spans::Never),
+        (Behaviour::Huge, "unreadable", Spans::Never),
+        (Behaviour::Cut, "unavailable", Spans::Again),
+        (Behaviour::Hang, "timeout", Spans::Again),
+        (Behaviour::Trickle, "timeout", Spans::Again),
+    ] {
+        check("http/protobuf", &behaviour, outcome, spans);
+    }
 }
 
 #[test]
 fn over_grpc() {
-    check("grpc", Behaviour::Accept, "ok", Arrive::AtOnce);
-    check("grpc", Behaviour::Grpc(14), "unavailable", Arrive::Again);
-    check("grpc", Behaviour::Grpc(16), "rejected", Arrive::Never);
-    check("grpc", Behaviour::Status(503, None), "unavailable", Arrive::Again);
-    check("grpc", Behaviour::Partial(2), "partial", Arrive::InPart);
-    check("grpc", Behaviour::Hang, "timeout", Arrive::Again);
+    for (behaviour, outcome, spans) in [
+        (Behaviour::Accept, "ok", Spans::AtOnce),
+        (Behaviour::Exhausted(1), "throttled", Spans::Again),
+        (Behaviour::Grpc(8), "rejected", Spans::Never),
+        (Behaviour::Grpc(14), "unavailable", Spans::Again),
+        (Behaviour::Grpc(16), "rejected", Spans::Never),
+        (Behaviour::Status(503, None), "unavailable", Spans::Again),
+        (Behaviour::Partial(2), "partial", Spans::InPart),
+        (Behaviour::Garbage, "unreadable", Spans::Never),
+        (Behaviour::Huge, "unreadable", Spans::Never),
+        (Behaviour::Cut, "unavailable", Spans::Again),
+        (Behaviour::Hang, "timeout", Spans::Again),
+        (Behaviour::Trickle, "timeout", Spans::Again),
+    ] {
+        check("grpc", &behaviour, outcome, spans);
+    }
+}
+
+#[test]
+fn silence_before_the_first_word_is_a_timeout() {
+    // The kernel accepts connections, and nobody reads.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for (scheme, protocol) in
+        [("http", "grpc"), ("https", "grpc"), ("http", "http/protobuf"), ("https", "http/protobuf")]
+    {
+        let ca = testdata("ca.pem");
+        let settings = format!(
+            "{{destinations: [{{endpoint: \"{scheme}://localhost:{port}\", protocol: {protocol}, timeout_seconds: 1, \
+             tls: {{ca: \"{ca}\"}}}}]}}"
+        );
+        let export = export(&config(&settings), SOON);
+        export.record(&chat(0));
+        let begin = Instant::now();
+        for exporter in ["otlp_spans", "otlp_metrics"] {
+            let what = format!("{scheme} {protocol} {exporter}");
+            until(&what, || attempts(&export, exporter, &format!("localhost:{port}"), "timeout") > 0);
+        }
+        // That was asked many times, each time by encoding /metrics.
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
 }
 
 #[test]
 fn a_retry_after_is_respected() {
-    let receiver = Receiver::start(Security::Plain);
-    receiver.script([Behaviour::Status(429, Some("2"))]);
-    let url = receiver.url("http");
-    let settings = format!("{{destinations: [{{endpoint: \"{url}\", protocol: http/protobuf, metrics: false}}]}}");
-    let export = export(&config(&settings), SOON);
-    export.record(&chat(0));
-    let came = receiver.wait("it comes again", |came| came.len() == 2);
-    let pause = came[1].at - came[0].at;
-    assert!(pause >= Duration::from_secs(2) && pause < Duration::from_secs(4), "{pause:?}");
-    export.otlp.wait();
+    for (protocol, busy) in [("http/protobuf", Behaviour::Status(429, Some("2"))), ("grpc", Behaviour::Exhausted(2))] {
+        for unwanted in ["metrics", "spans"] {
+            let receiver = Receiver::start(Security::Plain);
+            receiver.script([busy.clone()]);
+            let url = receiver.url("http");
+            let settings =
+                format!("{{destinations: [{{endpoint: \"{url}\", protocol: {protocol}, {unwanted}: false}}]}}");
+            let export = export(&config(&settings), SOON);
+            export.record(&chat(0));
+            let came = receiver.wait("it comes again", |came| came.len() > 1);
+            let pause = came[1].at - came[0].at;
+            // Metrics wait for their next interval behind it.
+            assert!(pause >= Duration::from_secs(2) && pause < Duration::from_secs(5), "{protocol}: {pause:?}");
+            export.otlp.wait();
+        }
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod delivery;
 mod faults;
+mod gpus;
 mod outage;
 mod receiver;
 mod schema;
+mod tapes;
 
 use super::*;
 use crate::config::Config;

@@ -2,7 +2,7 @@
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,14 +18,17 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tonic::metadata::BinaryMetadataValue;
 
 /// What to do with a request.
 #[derive(Clone, Debug)]
@@ -35,12 +38,20 @@ pub enum Behaviour {
     Status(u16, Option<&'static str>),
     /// gRPC status.
     Grpc(u32),
+    /// gRPC's RESOURCE_EXHAUSTED, with a RetryInfo of so many seconds.
+    Exhausted(u8),
     /// Accepts, but for so many.
     Partial(i64),
     /// Never answers.
     Hang,
+    /// Closes the connection without a word, or over HTTP/2 the stream.
+    Cut,
     /// 200 and nonsense.
     Garbage,
+    /// 200 and an answer that is longer than any.
+    Huge,
+    /// 200 and an answer that never ends, byte for byte.
+    Trickle,
 }
 
 /// Whether the receiver speaks TLS, and whom it lets in.
@@ -163,7 +174,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: 
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Answer, Infallible> {
+async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> io::Result<Answer> {
     let (head, body) = request.into_parts();
     let mut body = body.collect().await.unwrap().to_bytes();
     let is_grpc = head.headers.get("content-type").is_some_and(|kind| kind == "application/grpc");
@@ -205,10 +216,26 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
             }
             return Ok(response);
         }
-        Behaviour::Grpc(status) => return Ok(grpc(None, status)),
+        Behaviour::Cut => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Behaviour::Grpc(status) => return Ok(grpc(None, trailers(status))),
+        Behaviour::Exhausted(seconds) => {
+            let mut trailers = trailers(8);
+            trailers.insert("grpc-status-details-bin", retry_info(seconds));
+            return Ok(grpc(None, trailers));
+        }
         Behaviour::Garbage => {
             let nonsense = Bytes::from_static(b"<html>no such page</html>");
             return Ok(if is_grpc { Response::new(Full::new(nonsense).boxed()) } else { whole(nonsense) });
+        }
+        Behaviour::Huge => {
+            let zeros = vec![0; 1 << 20];
+            return Ok(if is_grpc { grpc(Some(zeros), trailers(0)) } else { whole(zeros.into()) });
+        }
+        Behaviour::Trickle => {
+            let mut response = Response::new(Trickle(tokio::time::interval(Duration::from_millis(20))).boxed());
+            let kind = if is_grpc { "application/grpc" } else { "application/x-protobuf" };
+            response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+            return Ok(response);
         }
     };
     let message = "some are bad".to_owned();
@@ -221,7 +248,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<
             partial.map(|rejected_spans| ExportTracePartialSuccess { rejected_spans, error_message: message });
         ExportTraceServiceResponse { partial_success }.encode_to_vec()
     };
-    Ok(if is_grpc { grpc(Some(response), 0) } else { whole(response.into()) })
+    Ok(if is_grpc { grpc(Some(response), trailers(0)) } else { whole(response.into()) })
 }
 
 fn whole(body: Bytes) -> Answer {
@@ -230,19 +257,46 @@ fn whole(body: Bytes) -> Answer {
     response
 }
 
-fn grpc(message: Option<Vec<u8>>, status: u32) -> Answer {
+fn trailers(status: u32) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_str(&status.to_string()).unwrap());
+    trailers
+}
+
+/// google.rpc.Status with a google.rpc.RetryInfo in it.
+fn retry_info(seconds: u8) -> HeaderValue {
+    let kind = b"type.googleapis.com/google.rpc.RetryInfo";
+    let detail = [&[0x0a, 40][..], kind, &[0x12, 4, 0x0a, 2, 0x08, seconds]].concat();
+    let status = [&[0x08, 8, 0x1a, 48][..], &detail].concat();
+    HeaderValue::from_bytes(BinaryMetadataValue::from_bytes(&status).as_encoded_bytes()).unwrap()
+}
+
+fn grpc(message: Option<Vec<u8>>, trailers: HeaderMap) -> Answer {
     let mut framed = Vec::new();
     if let Some(message) = message {
         framed.push(0);
         framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
         framed.extend(message);
     }
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_str(&status.to_string()).unwrap());
     let body = Full::new(Bytes::from(framed)).with_trailers(std::future::ready(Some(Ok(trailers))));
     let mut response = Response::new(body.boxed());
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// A zero now and then, for ever.
+struct Trickle(tokio::time::Interval);
+
+impl Body for Trickle {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_tick(context).map(|_| Some(Ok(Frame::data(Bytes::from_static(&[0])))))
+    }
 }
 
 fn acceptor(security: Security) -> Option<TlsAcceptor> {

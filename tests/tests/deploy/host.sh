@@ -33,12 +33,17 @@ touch run/ready
 umask 0
 # A group of its own, so that only this script is told when the test ends.
 setsid sh -c 'echo $$ >'"$group"'/cgroup.procs && exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-	XDG_RUNTIME_DIR=/run XDG_CONFIG_HOME=/var SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/system:/usr/lib/systemd/user \
+	XDG_RUNTIME_DIR=/run XDG_CONFIG_HOME=/var SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/user:/usr/lib/systemd/system \
 	SYSTEMD_LOG_TARGET=console /lib/systemd/systemd --user --unit=basic.target' &
 systemd=$!
-trap 'kill "$systemd"' TERM
-# The first wait ends with the signal, the second with systemd, which stops its services before.
-wait "$systemd" || wait "$systemd" || true
+trap : TERM
+# Until the signal. systemd stops its services before it ends; what has not ended by then is killed.
+wait "$systemd" || true
+kill "$systemd" 2>/dev/null || true
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	kill -0 "$systemd" 2>/dev/null || break
+	sleep 0.3
+done
 [ ! -e "$group/cgroup.kill" ] || echo 1 >"$group/cgroup.kill"
 for _ in 1 2 3 4 5; do
 	find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break

@@ -69,10 +69,7 @@ fn without_systemd_it_says_how_to_run_it() {
     crate::site::put_release(&host);
     let said = host.expect(&format!("{RELEASE}/install.sh"));
     assert!(said.contains("/usr/local/bin/inferscope run"), "{said}");
-    assert_eq!(
-        host.read(CONFIG),
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/inferscope.yaml")).expect("ours")
-    );
+    assert_eq!(host.read(CONFIG), host.read(&format!("{RELEASE}/inferscope.yaml")));
     assert_eq!(host.expect(&format!("stat -c '%a %U:%G' {CONFIG}")), "640 root:inferscope\n");
     assert!(host.expect(&format!("{BINARY} config")).contains("listen: \"127.0.0.1:9464\""));
 

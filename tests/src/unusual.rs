@@ -67,12 +67,33 @@ fn shrink(stream: &TcpStream) {
     assert_eq!(result, 0, "SO_RCVBUF");
 }
 
-/// Reads nothing for `pause` with a small receive buffer, then everything. Returns the events that carry a choice.
-pub fn read_slowly(server: SocketAddr, path: &str, body: &str, pause: Duration) -> usize {
+/// Bytes that have arrived and were not read.
+fn unread(stream: &TcpStream) -> libc::c_int {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes an int.
+    #[allow(unsafe_code, reason = "std does not say what can be read")]
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    assert_eq!(result, 0, "FIONREAD");
+    bytes
+}
+
+/// With a small receive buffer reads nothing until nothing more has arrived for `silence`, which is when the server is held
+/// up, however slow it is; then everything. Returns the events that carry a choice.
+pub fn read_slowly(server: SocketAddr, path: &str, body: &str, silence: Duration) -> usize {
     let _small = SmallSendBuffers::set();
     let mut stream = send(server, path, body, "Connection: close\r\n");
     shrink(&stream);
-    thread::sleep(pause);
+    let mut before = 0;
+    for _ in 0..60 {
+        thread::sleep(silence);
+        let now = unread(&stream);
+        if now > 0 && now == before {
+            break;
+        }
+        before = now;
+    }
+    // Time enough for more to queue up in it.
+    thread::sleep(silence);
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer");
     let text = String::from_utf8_lossy(&answer);

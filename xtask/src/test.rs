@@ -112,7 +112,7 @@ pub fn comparators(summary: &mut Summary) -> Result<()> {
     }
     summary.step("figures of GPUs against others'", || {
         let mut tests = workspace::cargo();
-        tests.args(["test", "--package", PACKAGE, "--test", "gpu", "--", "--ignored", "--nocapture"]);
+        tests.args(["test", "--workspace", "--test", "gpu", "--", "--ignored", "--nocapture"]);
         step::run(tests.env(cache::VARIABLE, cache::root()))?;
         Ok(Outcome::Done)
     })

@@ -68,7 +68,8 @@ pub fn compile(package: &str, kind: Target, name: &str) -> Result<PathBuf> {
         Target::Bench => ("bench", "--bench"),
     };
     let mut compile = cargo();
-    compile.args([subcommand, "--no-run", "--package", package, option, name]);
+    // Of the workspace: for a package alone cargo chooses other features of what it stands on, and compiles that again.
+    compile.args([subcommand, "--no-run", "--workspace", option, name]);
     compile.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     let output = compile.output().with_context(|| format!("cargo {subcommand}"))?;
     ensure!(output.status.success(), "{package}'s {name} does not compile");

@@ -122,7 +122,7 @@ fn a_slow_reader(scene: &Scene) {
     let body = json!({"model": MODEL, "prompt": "the quick brown fox", "max_tokens": 400, "stream": true, "ignore_eos": true,
                       "logprobs": 5, "n": 8, "stream_options": {"include_usage": true}});
     let events =
-        unusual::read_slowly(scene.server.address(), "/v1/completions", &body.to_string(), Duration::from_secs(8));
+        unusual::read_slowly(scene.server.address(), "/v1/completions", &body.to_string(), Duration::from_secs(3));
     let records = since(scene, before);
     let [record] = records.as_slice() else { panic!("{records:?}") };
     println!("slow reader: {events} events at the client, {} at the agent", record["content_events"]);

@@ -164,6 +164,14 @@ impl Agent {
         Ok((memory, self.metric("process_cpu_seconds_total", &[])?))
     }
 
+    /// Nothing was lost, and what that took is printed.
+    pub fn nothing_lost(&self) {
+        let lost = self.metric("inferscope_events_lost_total", &[]).expect("metrics");
+        assert_eq!(lost, 0.0, "lost events");
+        let (memory, cpu) = self.usage().expect("usage");
+        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
+    }
+
     /// Ends it by SIGTERM and waits.
     pub fn stop(mut self) -> Result<ExitStatus> {
         Ok(self.group.end()?)

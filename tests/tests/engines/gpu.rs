@@ -54,5 +54,5 @@ pub fn requests_memory_and_energy(scene: Scene, front: &str) {
     assert!(joules > 0.0, "the device is the server's alone");
     let memory = scene.agent.metric("gpu_process_memory_bytes", &[&labels[0], &labels[1], &format!("uuid=\"{UUID}\"")]);
     assert_eq!(memory.expect("metrics"), HELD as f64, "now that it is known which model it serves");
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }

@@ -58,14 +58,6 @@ impl Scene {
         println!("{what}\n{agreement}");
         agreement
     }
-
-    /// Nothing was lost, and memory is bounded.
-    fn nothing_lost(&self) {
-        let lost = self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
-        assert_eq!(lost, 0.0, "lost events");
-        let (memory, cpu) = self.agent.usage().expect("usage");
-        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
-    }
 }
 
 /// How long a long load runs. CI has less time.

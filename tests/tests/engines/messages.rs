@@ -28,7 +28,7 @@ fn messages_behind_the_python_front_end() {
     let scene = scene("messages-python", Frontend::Python, "", &[]);
     agrees(&scene, "Python front end", Variety::Plain, seconds(20));
     agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
     nothing_of_a_prompt_is_kept(&scene);
     on_the_sockets(scene, "");
 }
@@ -38,7 +38,7 @@ fn messages_behind_the_python_front_end() {
 fn messages_behind_the_rust_front_end() {
     let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
     agrees(&scene, "Rust front end", Variety::Plain, seconds(20));
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
     on_the_sockets(scene, "vllm-rs");
 }
 
@@ -47,7 +47,7 @@ fn messages_behind_the_rust_front_end() {
 fn messages_of_two_api_servers() {
     let scene = scene("messages-two", Frontend::Python, "VLLM::APIServer", &["--api-server-count", "2"]);
     agrees(&scene, "two API servers", Variety::Plain, short());
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
     crate::gpu::requests_memory_and_energy(scene, "VLLM::APIServer");
 }
 
@@ -61,7 +61,7 @@ fn messages_of_several_tokens_a_step() {
     let (tokens, outputs) = (count(GeneratedTokens), count(InterToken) + count(Sequences));
     println!("{tokens} tokens in {outputs} outputs");
     assert!(tokens > outputs, "some outputs are of several tokens");
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn on_the_sockets(scene: Scene, front: &str) {
     agent.stop().expect("the agent ends");
     let scene = Scene::watch(server, folder, front, "capture: {engine_messages: wire}\n");
     agrees(&scene, "on the front end's sockets", Variety::Plain, short());
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {

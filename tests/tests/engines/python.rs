@@ -27,11 +27,11 @@ fn the_python_front_end() {
     a_client_that_leaves(&scene);
     a_slow_reader(&scene);
     other_dialects(&scene);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
     servers_own_counters(&scene);
     nothing_of_the_prompt_leaks(&scene);
     scene = killed_under_load(scene);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
     an_engine_that_dies(&scene);
 }
 

@@ -22,7 +22,7 @@ fn the_rust_front_end() {
     exact(&scene.judge("Rust front end, 8 streams, chat", &load::collect(&chat)));
     let whole = Options { delivery: Delivery::Whole, ..load(4, Limit::Requests(5)) };
     exact(&scene.judge("Rust front end, not streamed", &load::collect(&whole)));
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub fn tls(name: &str, frontend: Frontend, front: &str) {
     plausible(&agreement);
     exact(&scene.judge("TLS, 8 streams for 15 s", &load(&scene, &["--streams", "8", "--seconds", "15"])));
     exact(&scene.judge("TLS, 8 streams, chat", &load(&scene, &["--streams", "8", "--requests", "5", "--chat"])));
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 fn load(scene: &Scene, arguments: &[&str]) -> Vec<Seen> {

@@ -13,13 +13,9 @@ pub fn board() -> Board {
         title: "Agent health",
         purpose: "Can the other dashboards be believed? What the agents see, what they missed and why, and \
                  what they cost.",
-        variables: ["cluster", "instance"].map(variable).to_vec(),
+        variables: Variable::of("inferscope_build_info", &["cluster", "instance"]),
         rows: vec![glance(), sight(), losses(), cost(), sending(), agreement()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "inferscope_build_info" }
 }
 
 fn glance() -> Row {

@@ -29,6 +29,13 @@ pub struct Variable {
     pub of: &'static str,
 }
 
+impl Variable {
+    /// One for each of these labels of a metric.
+    pub fn of(metric: &'static str, labels: &[&'static str]) -> Vec<Variable> {
+        labels.iter().map(|label| Variable { label, of: metric }).collect()
+    }
+}
+
 /// Panels under a heading.
 pub struct Row {
     /// The heading.

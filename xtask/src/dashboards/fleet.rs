@@ -11,13 +11,9 @@ pub fn board() -> Board {
         purpose: "Which cluster serves well, which is full, which wastes its GPUs? For Prometheus servers that \
                  gather many agents whose configuration sets labels: {provider, cluster, region, \
                  environment}.",
-        variables: ["provider", "cluster", "region", "environment"].map(variable).to_vec(),
+        variables: Variable::of("inferscope_build_info", &["provider", "cluster", "region", "environment"]),
         rows: vec![glance(), service(), images(), gpus(), agents()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "inferscope_build_info" }
 }
 
 fn glance() -> Row {

@@ -14,13 +14,9 @@ pub fn board() -> Board {
         title: "GPU",
         purpose: "Are the GPUs used, by whom, and is anything wrong with them? Devices and MIG instances, and \
                  the servers on them.",
-        variables: ["cluster", "instance", "name", "uuid"].map(variable).to_vec(),
+        variables: Variable::of("gpu_info", &["cluster", "instance", "name", "uuid"]),
         rows: vec![glance(), activity(), memory(), servers(), power(), links(), errors()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "gpu_info" }
 }
 
 fn glance() -> Row {

@@ -10,13 +10,9 @@ pub fn board() -> Board {
         title: "Image generation",
         purpose: "How many images come out, how long people wait for them, which workflow, node or model load \
                  takes the time, and what fails? ComfyUI.",
-        variables: ["cluster", "k8s_namespace", "service", "workflow", "model"].map(variable).to_vec(),
+        variables: Variable::of("comfyui_prompts_total", &["cluster", "k8s_namespace", "service", "workflow", "model"]),
         rows: vec![glance(), jobs(), waiting(), work(), api()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "comfyui_prompts_total" }
 }
 
 fn glance() -> Row {

@@ -10,13 +10,9 @@ pub fn board() -> Board {
         title: "LLM serving",
         purpose: "Are clients served well, and if not, where does their time go: the front end, the queue, \
                  prefill or decode? vLLM, OpenAI-compatible servers, and Triton's decoupled models.",
-        variables: ["cluster", "k8s_namespace", "service", "model"].map(variable).to_vec(),
+        variables: Variable::of("llm_request_total", &["cluster", "k8s_namespace", "service", "model"]),
         rows: vec![glance(), requests(), latency(), stages(), tokens(), scheduler(), cost()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "llm_request_total" }
 }
 
 fn glance() -> Row {

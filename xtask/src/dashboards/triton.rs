@@ -10,13 +10,9 @@ pub fn board() -> Board {
         title: "Triton",
         purpose: "Which model is slow, and is it its queue, its computation or the front end? What does \
                  batching bring?",
-        variables: ["cluster", "k8s_namespace", "service", "model"].map(variable).to_vec(),
+        variables: Variable::of("triton_request_total", &["cluster", "k8s_namespace", "service", "model"]),
         rows: vec![glance(), latency(), stages(), batching()],
     }
-}
-
-fn variable(label: &'static str) -> Variable {
-    Variable { label, of: "triton_request_total" }
 }
 
 fn glance() -> Row {

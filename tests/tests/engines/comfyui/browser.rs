@@ -19,5 +19,5 @@ fn comfyui_in_a_browser() {
     let mut scene = Comfy::start("engines-comfyui-browser", Transport::Plain);
     let agreement = scene.judge("a browser", &Load::in_a_browser().with("--prompts", 10).with("--workflow", "both"));
     exact(&agreement);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }

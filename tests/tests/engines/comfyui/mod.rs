@@ -52,7 +52,7 @@ fn comfyui() {
     totals(&scene);
     upload::costs_no_copy(&scene);
     canary::nothing_of_a_prompt_is_kept(&scene);
-    a_restart_in_the_middle(scene).nothing_lost();
+    a_restart_in_the_middle(scene).agent.nothing_lost();
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn comfyui_with_tls() {
     }
     exact(&scene.judge("TLS, interruptions", &Load::of("interrupt").mode(Mode::Deflate)));
     totals(&scene);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 impl Comfy {
@@ -123,13 +123,6 @@ impl Comfy {
         let service = format!("service=\"{}\"", self.service());
         let labels: Vec<&str> = labels.iter().copied().chain([service.as_str()]).collect();
         self.agent.metric(name, &labels).expect("metrics")
-    }
-
-    fn nothing_lost(&self) {
-        let lost = self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
-        assert_eq!(lost, 0.0, "lost events");
-        let (memory, cpu) = self.agent.usage().expect("usage");
-        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
     }
 }
 

@@ -12,7 +12,7 @@ fn every_end_is_told_apart() {
     a_client_that_cancels(&scene);
     a_client_that_leaves(&scene);
     an_unknown_model(&scene);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 /// The backend reports the execution as failed, and its response says why.

@@ -27,7 +27,7 @@ fn models_come_and_go() {
     assert_eq!(scene.metric("triton_queue_duration_seconds_count", &["model=\"echo\""]), 15.0, "executions were seen");
     assert_eq!(scene.metric("triton_compute_duration_seconds_count", &["model=\"echo\"", "stage=\"infer\""]), 15.0);
     assert_eq!(scene.metric("triton_responses_total", &["model=\"stream\""]), 18.0);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_server_that_is_restarted_is_found_again() {
     let own = super::Totals::servers(&scene.server);
     assert_eq!(own.of("echo").ok, 7.0, "Triton counts from zero");
     assert_eq!(scene.records().len(), 12);
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 /// An agent that comes while requests are under way says that it did not see them whole.
@@ -72,7 +72,7 @@ fn an_agent_may_come_late() {
     let complete: Vec<_> = records.iter().filter(|record| record["quality"] == "complete").collect();
     assert_eq!(complete.len(), 1, "{records:?}");
     assert_eq!(scene.metric("llm_time_to_first_token_seconds_count", &[]), 1.0, "what is not whole is not measured");
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 fn drive(scene: &Scene, mode: &str, model: &str, more: &[&str]) {

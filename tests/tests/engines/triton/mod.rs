@@ -83,14 +83,7 @@ impl Scene {
         let seen = Totals::agents(&self.agent, &self.server.service());
         println!("{what}\n{}", own.beside(&seen));
         own.assert_counts(&seen);
-        self.nothing_lost();
+        self.agent.nothing_lost();
         own
-    }
-
-    fn nothing_lost(&self) {
-        let lost = self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
-        assert_eq!(lost, 0.0, "lost events");
-        let (memory, cpu) = self.agent.usage().expect("usage");
-        println!("agent: {:.1} MB resident, {cpu:.2} s of processor time", memory / 1e6);
     }
 }

@@ -87,7 +87,7 @@ fn an_ensemble_is_one_request() {
     assert_eq!((requests("pair"), requests("echo")), (30.0, 0.0));
     let own = super::Totals::servers(&scene.server).since(&scene.before);
     assert_eq!((own.of("pair").ok, own.of("echo").executed), (30.0, 60.0));
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 /// Hits are counted for the host: where another Triton runs on it, they are its as well.

@@ -60,10 +60,6 @@ impl Scene {
             |record: &Value| record["tgid"] == pid && record["id"].as_str().is_some_and(|own| own.starts_with(id));
         self.agent.records().expect("records").into_iter().filter(mine).collect()
     }
-
-    fn nothing_lost(&self) {
-        assert_eq!(self.agent.metric("inferscope_events_lost_total", &[]).expect("metrics"), 0.0, "lost events");
-    }
 }
 
 fn compile(source: &str, to: &Path, flags: &[&str]) {
@@ -104,7 +100,7 @@ fn every_argument_arrives() {
     let [stream] = &scene.records("stream")[..] else { panic!("one stream") };
     assert_eq!((&stream["responses"], &stream["quality"]), (&json!(50), &json!("complete")), "{stream}");
     assert_eq!(stream["gaps_us"].as_array().map(Vec::len), Some(49));
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 /// A response whose maker is not found is of nobody, and that is counted.
@@ -156,7 +152,7 @@ fn backends_come_and_go() {
     let executions =
         scene.agent.metric("inferscope_probe_hits_total", &["hook=\"TRITONBACKEND_ModelInstanceExecute\""]);
     println!("executions on this host: {executions:?}");
-    scene.nothing_lost();
+    scene.agent.nothing_lost();
 }
 
 /// What a streamed response costs the traced program; docs/journal/2026-11-22-triton.md quotes it.

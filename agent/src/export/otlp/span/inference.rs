@@ -1,7 +1,7 @@
 //! An inference: what a server's library made of a request for one model.
 
 use super::super::attribute::{fraction, number, text, truth};
-use super::{Draft, Fault, Head, Stage, Traceable, seconds};
+use super::{Draft, Fault, Head, Stage, Traceable, named, seconds};
 use crate::engine::inference::Fault as Cause;
 use crate::event::Nanos;
 use crate::request::inference::{Answer, Execution};
@@ -39,7 +39,7 @@ impl Traceable for Inference {
             moment("inferscope.last_response", self.last_response),
         ];
         Draft {
-            name: if self.model.is_empty() { "infer".to_owned() } else { format!("infer {}", self.model) },
+            name: named("infer", &self.model),
             attributes: attributes(self, error.as_deref()),
             error,
             fault,

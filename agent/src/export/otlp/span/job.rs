@@ -1,7 +1,7 @@
 //! A job: a graph that a server works on when its turn comes: it waits, then its nodes are worked on one after the other.
 
 use super::super::attribute::{number, text};
-use super::{Draft, Fault, Head, Stage, Traceable};
+use super::{Draft, Fault, Head, Stage, Traceable, named};
 use crate::event::Nanos;
 use crate::job::{Ending, Record, Status, Stretch, Turn};
 use crate::request::Quality;
@@ -34,7 +34,7 @@ impl Traceable for Record {
         let execution = execution.map(|stage| Stage { stages: work(self, error.as_deref()), ..stage });
         let stages = [stage("queue", self.arrival, self.started), execution];
         Draft {
-            name: if self.model.is_empty() { OPERATION.to_owned() } else { format!("{OPERATION} {}", self.model) },
+            name: named(OPERATION, &self.model),
             attributes: attributes(self, error.as_deref()),
             fault: if self.status == Status::Error { Fault::Server } else { Fault::Other },
             error,

@@ -193,6 +193,11 @@ impl Stage {
     }
 }
 
+/// A span's name, as the conventions have it: what is done, and by which model where that is known.
+fn named(operation: &str, model: &str) -> String {
+    if model.is_empty() { operation.to_owned() } else { format!("{operation} {model}") }
+}
+
 fn status(error: Option<&str>) -> otlp::Status {
     error.map_or_else(otlp::Status::default, |error| otlp::Status {
         message: error.to_owned(),

@@ -1,7 +1,7 @@
 //! A request over HTTP, or one that a program made in its own process.
 
 use super::super::attribute::{fraction, number, text, texts, truth};
-use super::{Draft, Fault, Head, Stage, Traceable, seconds};
+use super::{Draft, Fault, Head, Stage, Traceable, named, seconds};
 use crate::event::Nanos;
 use crate::request::{Quality, Record, Sequence, Status};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -25,8 +25,7 @@ impl Traceable for Record {
 
     fn draft(&self) -> Draft {
         let record = self;
-        let operation = record.operation.name();
-        let name = if record.model.is_empty() { operation.to_owned() } else { format!("{operation} {}", record.model) };
+        let name = named(record.operation.name(), &record.model);
         let (error, fault) = error(record);
         let moment = |name, at: Option<Nanos>| at.map(|at| (name, at));
         let moments = [

@@ -58,8 +58,7 @@ fn ten_minutes_without_a_collector() {
         "{{destinations: [{{endpoint: \"http://{away}\"}}, {{endpoint: \"http://{away}/\", protocol: http/protobuf, \
          metrics: false}}], spans: {{queue: {QUEUE}}}}}"
     );
-    let Export { otlp, spans, metrics } = export(&config(&settings), INTERVAL);
-    let export = Export { otlp, spans, metrics };
+    let export = export(&config(&settings), INTERVAL);
     let (begin, mut early) = (Instant::now(), 0);
     for arrival in 0..REQUESTS {
         export.record(&chat(arrival * 5 * MS));

@@ -1,11 +1,11 @@
 //! Spans of what really happened on each engine: every tape, replayed through the whole pipeline to a collector.
 
+use super::delivery::spans;
 use super::receiver::{Came, Receiver, Security};
 use super::*;
 use crate::core::Options;
 use crate::pipeline::Pipeline;
 use crate::tape::Reader;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -33,12 +33,6 @@ pub fn told(tape: &Path) -> Vec<Came> {
     pipeline.finish();
     otlp.wait();
     receiver.came()
-}
-
-fn spans(came: &[Came]) -> Vec<Span> {
-    let requests = came.iter().filter_map(|came| came.spans.clone());
-    let scopes = requests.flat_map(|spans| spans.resource_spans).flat_map(|resource| resource.scope_spans);
-    scopes.flat_map(|scope| scope.spans).collect()
 }
 
 fn name(tape: &Path) -> String {

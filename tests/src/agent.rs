@@ -2,6 +2,7 @@
 
 use crate::identity::Identity;
 use crate::process_group::ProcessGroup;
+use crate::repository;
 use crate::sum;
 use anyhow::{Context, Result, bail};
 use inferscope::crosscheck::page;
@@ -23,8 +24,7 @@ const REFRESH: Duration = Duration::from_millis(1500);
 /// The binary that `cargo xtask test` built, or the one of a plain `cargo build`.
 #[must_use]
 pub fn binary() -> PathBuf {
-    std::env::var_os("INFERSCOPE_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/inferscope"), PathBuf::from)
+    std::env::var_os("INFERSCOPE_BIN").map_or_else(|| repository("target/debug/inferscope"), PathBuf::from)
 }
 
 /// How an agent is started.

@@ -1,5 +1,6 @@
 //! The dashboards of deploy/grafana, as far as tests ask: their panels' expressions and their variables.
 
+use crate::repository;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +31,7 @@ pub struct Panel {
 /// All of them.
 #[must_use]
 pub fn dashboards() -> Vec<Dashboard> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana");
+    let folder = repository("deploy/grafana");
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("deploy/grafana").map(|entry| entry.expect("a file").path()).collect();
     files.sort();

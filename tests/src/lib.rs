@@ -28,6 +28,8 @@ mod cache;
 pub mod process_group;
 mod serving;
 
+use std::path::{Path, PathBuf};
+
 /// The sum over those series of a metric, on a page of them, whose labels contain all of `labels` (`name="value"`).
 #[must_use]
 pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
@@ -39,14 +41,20 @@ pub fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
     page.lines().filter(mine).map(value).sum()
 }
 
+/// A file of the repository.
+#[must_use]
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
 /// Where `cargo xtask setup --gpu` puts what the GPU tests are held against.
 #[must_use]
-pub fn nvml_folder() -> std::path::PathBuf {
+pub fn nvml_folder() -> PathBuf {
     cache::root().join("nvml")
 }
 
 /// Where `cargo xtask setup --deploy` puts what deploy/ is tested with.
 #[must_use]
-pub fn deploy_folder() -> std::path::PathBuf {
+pub fn deploy_folder() -> PathBuf {
     cache::root().join("deploy")
 }

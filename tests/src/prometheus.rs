@@ -4,6 +4,7 @@
 
 use crate::deploy_folder;
 use crate::process_group::ProcessGroup;
+use crate::repository;
 use crate::serving::Wait;
 use anyhow::{Context, Result, ensure};
 use inferscope::crosscheck::page;
@@ -32,7 +33,7 @@ impl Prometheus {
         let program = deploy_folder().join("bin/prometheus");
         ensure!(program.is_file(), "no {}: run cargo xtask setup --deploy", program.display());
         fs::create_dir_all(folder)?;
-        let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/*.yaml");
+        let rules = repository("deploy/prometheus/*.yaml");
         let config = folder.join("prometheus.yaml");
         let rules = serde_json::json!([rules]);
         let scrape =

@@ -2,6 +2,7 @@
 //! what they point to is there.
 
 use crate::tool::{of_family, output, tool};
+use inferscope_tests::repository;
 use serde_yaml::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ for path in sys.argv[1:]:
 "#;
 
 fn deploy(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
+    repository("deploy").join(path)
 }
 
 fn yaml(path: &str) -> Value {

@@ -1,9 +1,10 @@
 //! The chart, rendered by helm.
 
 use crate::tool::{output, tool};
+use inferscope_tests::repository;
 use serde::Deserialize;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The namespace that it is rendered for.
@@ -42,7 +43,7 @@ pub const VALUES: &[(&str, &[&str])] = &[
 
 /// The chart's folder.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/helm/inferscope")
+    repository("deploy/helm/inferscope")
 }
 
 /// `helm template` with more arguments.

@@ -1,6 +1,7 @@
 //! The container image that `cargo xtask image --dev` made.
 
 use crate::tool::{of_family, output, tool};
+use inferscope_tests::repository;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +26,7 @@ fn folder() -> PathBuf {
 #[test]
 #[ignore = "needs cargo xtask setup --deploy"]
 fn hadolint_finds_no_fault() {
-    let containerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/image/Containerfile");
+    let containerfile = repository("deploy/image/Containerfile");
     assert_eq!(output(tool("hadolint").arg("--failure-threshold=style").arg(containerfile)), "");
 }
 

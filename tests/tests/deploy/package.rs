@@ -1,9 +1,11 @@
-//! The deb and the rpm, each installed on a host by its own program, upgraded in vain, and removed.
+//! The deb and the rpm, each installed on a host by its own program, upgraded in vain and in earnest, and removed.
 
-use crate::host::Init;
+use crate::host::{Host, Init};
 use crate::lifecycle::removed;
-use crate::site::{PACKAGES, RELEASE, Site};
+use crate::site::{CONFIG, NEW, PACKAGES, RELEASE, Site};
 use crate::tool::{output, tool};
+use inferscope_tests::repository;
+use std::fs;
 
 const BINARY: &str = "/usr/bin/inferscope";
 const FILES: [&str; 6] = [
@@ -29,40 +31,64 @@ fn both_packages_hold_the_same_files() {
 #[test]
 #[ignore = "needs root, eBPF and cargo xtask setup --deploy"]
 fn the_deb_is_installed_upgraded_and_removed() {
-    let site = Site::new(Init::Systemd);
-    // Another release: the same files, a higher version, an agent that ends when it should work.
-    let broken = r#"printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >/opt/bad/usr/bin/inferscope"#;
-    site.host.expect(&format!(
-        "dpkg-deb -R {PACKAGES}/*.deb /opt/bad && cp /opt/bad/usr/bin/inferscope /opt/good && {broken} && \
-         sed -i 's/^Version: .*/Version: 9.9.9/' /opt/bad/DEBIAN/control && dpkg-deb -b /opt/bad /opt/inferscope_9.9.9.deb"
-    ));
-    lifecycle(&site, &format!("{PACKAGES}/*.deb"), "/opt/inferscope_9.9.9.deb");
-    assert_eq!(site.host.run("dpkg-query -W inferscope").code, Some(1), "dpkg has forgotten it");
+    lifecycle("deb");
 }
 
 #[test]
 #[ignore = "needs root, eBPF and cargo xtask setup --deploy"]
-fn the_rpm_is_installed_and_removed() {
-    let site = Site::new(Init::Systemd);
-    // This host is a Debian: its database of rpms knows of no libc.
-    site.host.expect(&format!("rpm --install --nodeps {PACKAGES}/*.rpm"));
-    site.host.expect("inferscope health --wait 60");
-    site.sees_requests();
-    removed(&site, BINARY);
+fn the_rpm_is_installed_upgraded_and_removed() {
+    lifecycle("rpm");
 }
 
 /// Installed, seen to work, upgraded in vain, removed.
-fn lifecycle(site: &Site, package: &str, broken: &str) {
-    let configured = site.host.read("/etc/inferscope/inferscope.yaml");
-    println!("{}", site.host.expect(&format!("{RELEASE}/install.sh --from {package}")));
+fn lifecycle(kind: &str) {
+    let site = Site::new(Init::Systemd);
+    if kind == "rpm" {
+        knows_of_its_libraries(&site.host);
+    }
+    let configured = site.host.read(CONFIG);
+    println!("{}", site.host.expect(&format!("{RELEASE}/install.sh --from {PACKAGES}/*.{kind}")));
     site.sees_requests();
+
+    site.another_release(r#"cp inferscope /opt/good && printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >inferscope"#);
+    let broken = packaged(&site.host, kind, "9.9.9");
     let failed = site.host.run(&format!("{RELEASE}/install.sh --upgrade --from {broken}"));
     assert_eq!(failed.code, Some(1), "{}", failed.text);
     assert!(failed.text.contains("The version before runs again."), "{}", failed.text);
     site.host.expect(&format!("cmp {BINARY} /opt/good"));
     site.sees_requests();
-    assert_eq!(site.host.read("/etc/inferscope/inferscope.yaml"), configured, "the operator's configuration stays");
+    assert_eq!(site.host.read(CONFIG), configured, "the operator's configuration stays");
     let beside = site.host.run(&format!("{RELEASE}/install.sh"));
     assert!(beside.text.contains("it is installed as a package"), "{}", beside.text);
-    removed(site, BINARY);
+
+    // A program does not mind a byte behind its end.
+    site.another_release("printf x >>inferscope");
+    let next = packaged(&site.host, kind, "9.9.10");
+    site.host.expect(&format!("{RELEASE}/install.sh --upgrade --from {next}"));
+    site.host.expect(&format!("cmp {BINARY} {NEW}/inferscope"));
+    site.sees_requests();
+    removed(&site, BINARY);
+    let known = site.host.run(if kind == "deb" { "dpkg-query -W inferscope" } else { "rpm -q inferscope" });
+    assert_eq!(known.code, Some(1), "forgotten: {}", known.text);
+}
+
+/// Makes a package of the release in [`NEW`], as `cargo xtask dist` does. Returns its path on the host.
+fn packaged(host: &Host, kind: &str, version: &str) -> String {
+    let name = format!("/opt/inferscope-{version}.{kind}");
+    let mut nfpm = tool("nfpm");
+    nfpm.args(["package", "--config", "deploy/packages/nfpm.yaml", "--packager", kind, "--target"])
+        .arg(host.path(&name));
+    nfpm.env("STAGE", host.path(NEW)).env("ARCH", "all").env("VERSION", version);
+    output(nfpm.current_dir(repository(".")));
+    name
+}
+
+/// This host is a Debian: what its rpm is told here stands for the libraries that dpkg knows of.
+fn knows_of_its_libraries(host: &Host) {
+    let config = "name: libraries\nversion: 1.0.0\narch: all\nprovides: [glibc, libgcc, shadow-utils]\n";
+    fs::write(host.path("/opt/libraries.yaml"), config).expect("the host is writable");
+    let mut nfpm = tool("nfpm");
+    nfpm.args(["package", "--packager", "rpm", "--config"]).arg(host.path("/opt/libraries.yaml"));
+    output(nfpm.arg("--target").arg(host.path("/opt/libraries.rpm")));
+    host.expect("rpm --install /opt/libraries.rpm");
 }

@@ -3,6 +3,7 @@
 
 use crate::known::unknown;
 use crate::tool::{output, tool};
+use inferscope_tests::repository;
 use serde_yaml::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +24,7 @@ fn every_rule_asks_for_metrics_and_labels_that_there_are() {
 
 #[test]
 fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
-    let page = fs::read_to_string(root().join("docs/alerts.md")).expect("docs/alerts.md");
+    let page = fs::read_to_string(repository("docs/alerts.md")).expect("docs/alerts.md");
     let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert_eq!(sections, alert_names(), "sections of docs/alerts.md, in the order of the rules");
     for alert in alerts() {
@@ -62,16 +63,12 @@ fn promtool_accepts_the_rules_and_their_cases() {
     println!("{}", output(tool("promtool").args(["test", "rules"]).args(case_files())));
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 fn rule_files() -> Vec<PathBuf> {
-    yaml_files(&root().join("deploy/prometheus"))
+    yaml_files(&repository("deploy/prometheus"))
 }
 
 fn case_files() -> Vec<PathBuf> {
-    yaml_files(&root().join("tests/deploy/rules"))
+    yaml_files(&repository("tests/deploy/rules"))
 }
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {

@@ -1,11 +1,12 @@
 //! The shell scripts that are shipped, as such.
 
 use crate::tool::{output, tool};
+use inferscope_tests::repository;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn shipped(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(path)
+    repository("deploy").join(path)
 }
 
 #[test]

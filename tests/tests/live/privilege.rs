@@ -9,10 +9,10 @@ use inferscope::host::privilege::Capability;
 use inferscope_tests::agent::{self, Start, binary};
 use inferscope_tests::identity::{CAPABILITIES, Identity};
 use inferscope_tests::load::{self, Options};
+use inferscope_tests::repository;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
@@ -217,7 +217,7 @@ fn quoted(said: &str, server: &Server) -> String {
 fn in_document(table: &str) {
     const BEGIN: &str = "<!-- made by tests/live/privilege.rs -->\n";
     const END: &str = "<!-- end -->";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
+    let path = repository("docs/security.md");
     let text = fs::read_to_string(&path).expect("docs/security.md");
     let (before, rest) = text.split_once(BEGIN).expect("a place for the table");
     let (current, after) = rest.split_once(END).expect("an end of the table");

@@ -152,8 +152,8 @@ fn latency() -> Row {
             Panel::lines(
                 "Time per output token",
                 Unit::Seconds,
-                "The mean pace of each request, where the server states token counts. It evens out what ITL \
-                 shows.",
+                "The mean pace of each request, where the server or its engine tells how many tokens there were. It evens \
+                 out what ITL shows.",
             )
             .quantiles("llm_time_per_output_token_seconds"),
         ],

@@ -68,8 +68,8 @@ pub const TIME_PER_OUTPUT_TOKEN: Metric = Metric {
     kind: Kind::Histogram(BucketSet::InterTokenLatency),
     unit: Unit::Seconds,
     labels: &["engine", "model", "service"],
-    help: "From the first to the last content event, divided by the tokens after the first; only where the server stated its \
-           token count",
+    help: "From the first to the last content event, where the answer is not streamed to the last output of the engine, divided \
+           by the tokens after the first; only of single answers whose tokens the server stated or its engine's messages count",
 };
 
 /// llm_tokens_generated_total

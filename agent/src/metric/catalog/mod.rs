@@ -1,6 +1,6 @@
 //! Every metric of the product: one row each, with both of its names, unit, labels, buckets and help text.
 //!
-//! docs/metrics.md is generated from this file, and a test holds the sink to it.
+//! docs/metrics.md is generated from this folder, and a test holds the sink to it.
 
 mod comfyui;
 mod dcgm;

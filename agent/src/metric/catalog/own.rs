@@ -71,8 +71,8 @@ pub const REQUESTS_INCOMPLETE: Metric = Metric {
     kind: Kind::Counter,
     unit: Unit::Count,
     labels: &["engine", "quality"],
-    help: "Requests and jobs that were seen only in part: counted in llm_request_total and comfyui_prompts_total, absent from every \
-           latency",
+    help: "Requests and jobs that were seen only in part: counted in llm_request_total, triton_request_total (where their model is \
+           known) and comfyui_prompts_total, absent from every latency",
 };
 
 /// inferscope_probe_hits_total

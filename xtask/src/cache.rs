@@ -1,7 +1,7 @@
 //! Where everything that is downloaded or installed for development lives.
 //!
 //! std only: `agent/build.rs` and the tests crate compile this file too. Nothing outside this folder is written, except
-//! by apt.
+//! by apt and rustup.
 
 use std::env;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! Engines: one file for each kind of inference server, one line in [`ENGINES`].
+//! Engines: one folder for each kind of inference server, one line in [`ENGINES`].
 //!
 //! An engine says how its processes are recognised, which functions to hook, and what its messages mean for a request.
 //! It never touches the kernel, a clock, a metric or a label. Vocabularies that several servers speak are dialects
-//! ([`openai`]).
+//! ([`openai`], [`kserve`]).
 
 use crate::event::Nanos;
 use crate::host::process::Process;

@@ -1,4 +1,4 @@
-//! Exporters: metrics to whoever asks for them. Nothing here counts, measures or decides.
+//! Exporters: metrics to whoever asks for them, metrics and spans to collectors. Nothing here counts or measures.
 
 pub mod otlp;
 pub mod prometheus;

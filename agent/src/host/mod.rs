@@ -1,5 +1,5 @@
-//! Who runs on this host: its processes and their sockets, which of them are inference servers, its GPUs, and what the
-//! agent itself uses.
+//! Who runs on this host: its processes and their sockets, which of them are inference servers, in which containers and
+//! pods, its GPUs, and what the agent itself may do and uses.
 
 pub mod allotment;
 pub mod capabilities;

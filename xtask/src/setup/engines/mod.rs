@@ -1,6 +1,6 @@
 //! The real servers on a machine without a GPU, for the engine tests: one file for each, and the certificate that all share.
 //!
-//! Everything comes from the Python registry and lies under the cache. Each part is looked for before it is made, and
+//! Everything comes from the Python registry or from Debian and lies under the cache. Each part is looked for before it is made, and
 //! each is complete or absent: the file that marks a part is the last one written.
 
 use super::apt;

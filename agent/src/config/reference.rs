@@ -37,7 +37,8 @@ SIGHUP makes the agent read its file again. Only `log` takes effect at once; the
 the rest, and a file with mistakes changes nothing. A restart does not touch the servers: requests that are under way are
 counted, and have no latencies.
 
-Of the environment, the OTEL_* variables fill in what `otlp` leaves open ([how](otlp.md#variables-of-the-environment)).
+Of the environment, `inferscope run` fills in what `otlp` leaves open from the OTEL_* variables
+([how](otlp.md#variables-of-the-environment)); `inferscope config` does not show it.
 ";
 
 /// A file with mistakes, and what is said about it is shown as it is said.

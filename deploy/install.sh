@@ -229,7 +229,10 @@ without_systemd() {
 
 # --- from files -----------------------------------------------------------------------------------------------------
 
-unit_for_files() { sed "s|^ExecStart=/usr/bin/|ExecStart=${BINARY%/*}/|" "$NEW_UNIT" >"$SCRATCH/$SERVICE"; }
+# Documents come with packages only.
+unit_for_files() {
+	sed -e "s|^ExecStart=/usr/bin/|ExecStart=${BINARY%/*}/|" -e '/^Documentation=file:/d' "$NEW_UNIT" >"$SCRATCH/$SERVICE"
+}
 
 same_as_installed() {
 	[ -f "$BINARY" ] && cmp -s "$NEW_BINARY" "$BINARY" && cmp -s "$SCRATCH/$SERVICE" "$UNIT"

@@ -367,7 +367,7 @@ impl Header {
     }
 }
 
-/// Why the kernel side could not say something. Index of the `LOST` counters.
+/// Why the kernel side could not say something. Index of [`Counts::lost`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {

@@ -36,14 +36,14 @@ pub fn cookie<C: EbpfContext>(ctx: &C) -> Cookie {
     Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
 }
 
-/// The first three arguments of the function that this probe sits in, as it was called.
+/// The arguments of a call of three, in the shape of any call: the fourth is 0.
 #[inline(always)]
 pub fn arguments(ctx: &ProbeContext) -> [u64; 4] {
     let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
     [argument(0), argument(1), argument(2), 0]
 }
 
-/// The first four.
+/// The first four arguments of the function that this probe sits in, as it was called.
 #[inline(always)]
 pub fn four_arguments(ctx: &ProbeContext) -> [u64; 4] {
     let [first, second, third, _] = arguments(ctx);

@@ -1,7 +1,7 @@
 //! The live source of inputs: loads the kernel side, starts the thread that finds servers, and hands out what happens
 //! as [`Input`]s in their order. Shared by `run` and `record`.
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::core::Volume;
 use crate::core::{Input, ProcessChange};
 use crate::engine::ENGINES;
@@ -13,7 +13,7 @@ use crate::host::privilege::give_up::{self, Demand};
 use crate::host::privilege::{Capability, Held, Hold};
 use crate::host::workload::Names;
 use crate::issue::Issue;
-use crate::kernel::attach::{Probes, Source};
+use crate::kernel::attach::Probes;
 use crate::kernel::capture::{Capture, Captured};
 use crate::kernel::load::{self, LoadError, Options};
 use crate::kernel::logger::KernelLog;
@@ -74,7 +74,7 @@ impl Live {
         let servers = Servers::new(
             discovery(config),
             kernel.probes,
-            Ends { source: source(config.capture.source), messages: config.capture.engine_messages },
+            Ends { source: config.capture.source, messages: config.capture.engine_messages },
             known.clone(),
             run_times.clone(),
             move |change| {
@@ -208,12 +208,4 @@ pub fn discovery(config: &Config) -> Discovery {
     });
     let rescan = Duration::from_secs(u64::from(config.capture.rescan_seconds));
     Discovery::new(enabled, rules.collect(), rescan, Names::new(&config.pods.links))
-}
-
-fn source(source: config::Source) -> Source {
-    match source {
-        config::Source::Auto => Source::Auto,
-        config::Source::Uprobes => Source::Uprobes,
-        config::Source::Syscalls => Source::Syscalls,
-    }
 }

@@ -1,6 +1,6 @@
 //! The thread that finds servers and puts probes on them. It may block in the kernel; the pipeline never waits for it.
 
-use crate::config::EngineMessages;
+use crate::config::{EngineMessages, Source};
 use crate::core::ProcessChange;
 use crate::engine::{MESSAGES, Role, Target};
 use crate::event::Tgid;
@@ -9,7 +9,7 @@ use crate::host::discover::{Change, Discovery, Server};
 use crate::host::identity::Identity;
 use crate::host::privilege::{Capability, Held};
 use crate::host::{maps, package};
-use crate::kernel::attach::{Probes, Source};
+use crate::kernel::attach::Probes;
 use crate::service::Service;
 use crate::status::{self, Attachment, HookState};
 use inferscope_ebpf::Hook;
@@ -27,7 +27,7 @@ const PROMPTED_LOOKS: Duration = Duration::from_secs(1);
 /// How long a front end waits for its engine to be found, before its own end of the message queue is hooked: vLLM's engine
 /// starts half a minute after its front end.
 const ENGINE_WAIT: Duration = Duration::from_secs(60);
-/// A wake-up costs little; more than this many at once are handled as one.
+/// At most so long between two looks at what is due, whatever that says: a wake-up costs little.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// What the pipeline tells this thread.

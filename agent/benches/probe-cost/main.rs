@@ -4,10 +4,11 @@
 //! machine does hits all of them. A round counts only where every call was reported and nothing was lost.
 
 use anyhow::{Context, Result, ensure};
+use inferscope::config::Source;
 use inferscope::engine::{Library, SOCKETS, Target};
 use inferscope::event::{Event, EventKind, Tgid};
 use inferscope::host::maps;
-use inferscope::kernel::attach::Source;
+
 use inferscope::kernel::capture::{Capture, Captured};
 use inferscope::kernel::elf::Image;
 use inferscope::kernel::load::{self, Kernel, Options};

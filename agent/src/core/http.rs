@@ -319,12 +319,12 @@ impl HttpConnection {
                 Item::Request(head) => self.open(time, &head, server, out),
                 Item::Body(bytes) => {
                     if let Some(newest) = self.newest() {
-                        newest.request_body(time, bytes, issues);
+                        newest.request_body(bytes, issues);
                     }
                 }
                 Item::Elided(bytes) => {
                     if let Some(newest) = self.newest() {
-                        newest.request_elided(time, bytes, issues);
+                        newest.request_elided(bytes, issues);
                     }
                 }
                 Item::End => {

@@ -257,7 +257,7 @@ fn asked(turn: &mut Turn<'_>, transaction: &mut Transaction, began: &mut Nanos, 
         *began = turn.time;
     }
     let mut issues = Vec::new();
-    transaction.rpc(turn.time, Side::Request, item, &mut issues);
+    transaction.rpc(Side::Request, item, &mut issues);
     match item {
         grpc::Item::End if transaction.is_many() => transaction.ask_one(*began, turn.thread, turn.asks, turn.out),
         grpc::Item::End => {

@@ -94,8 +94,8 @@ impl Transaction {
     }
 
     /// A piece of gRPC's framing of a body.
-    pub fn rpc(&mut self, time: Nanos, side: Side, item: grpc::Item<'_>, issues: &mut Vec<Issue>) {
-        self.tell(time, &Message::Rpc(side, item), issues);
+    pub fn rpc(&mut self, side: Side, item: grpc::Item<'_>, issues: &mut Vec<Issue>) {
+        self.tell(&Message::Rpc(side, item), issues);
     }
 
     /// gRPC's status, behind the answer.
@@ -142,17 +142,17 @@ impl Transaction {
         self.request.mark(quality);
     }
 
-    pub fn request_body(&mut self, time: Nanos, bytes: &[u8], issues: &mut Vec<Issue>) {
-        self.tell(time, &Message::Body(Side::Request, bytes), issues);
+    pub fn request_body(&mut self, bytes: &[u8], issues: &mut Vec<Issue>) {
+        self.tell(&Message::Body(Side::Request, bytes), issues);
     }
 
-    pub fn request_elided(&mut self, time: Nanos, bytes: u64, issues: &mut Vec<Issue>) {
-        self.tell(time, &Message::Elided(Side::Request, bytes), issues);
+    pub fn request_elided(&mut self, bytes: u64, issues: &mut Vec<Issue>) {
+        self.tell(&Message::Elided(Side::Request, bytes), issues);
     }
 
     pub fn request_end(&mut self, time: Nanos, issues: &mut Vec<Issue>) {
         self.request.request_end(time);
-        self.tell(time, &Message::End(Side::Request), issues);
+        self.tell(&Message::End(Side::Request), issues);
     }
 
     /// The response's head was sent.
@@ -170,7 +170,7 @@ impl Transaction {
         if matches!(self.body, Body::Unread) && self.exchange.is_some() && self.told == Told::ByRequests {
             issues.push(Issue::ContentEncoded);
         }
-        self.tell(time, &Message::Response(head), issues);
+        self.tell(&Message::Response(head), issues);
     }
 
     /// Bytes of the response's body were sent.
@@ -180,7 +180,7 @@ impl Transaction {
         let events = match &mut self.body {
             Body::Unread => return,
             Body::Whole => {
-                exchange.interpret(time, &Message::Body(Side::Response, bytes), issues);
+                exchange.interpret(&Message::Body(Side::Response, bytes), issues);
                 return;
             }
             Body::Events(events) => events,
@@ -188,7 +188,7 @@ impl Transaction {
         let request = &mut self.request;
         events.push(bytes, &mut |event| match event {
             Ok(event) => {
-                let step = exchange.interpret(time, &Message::Event(event), issues);
+                let step = exchange.interpret(&Message::Event(event), issues);
                 request.event(time, step, issues);
             }
             Err(issue) => {
@@ -203,7 +203,7 @@ impl Transaction {
         self.request.written(time);
         match &mut self.body {
             Body::Unread => {}
-            Body::Whole => self.tell(time, &Message::Elided(Side::Response, bytes), issues),
+            Body::Whole => self.tell(&Message::Elided(Side::Response, bytes), issues),
             Body::Events(events) => {
                 // There was an event in it: the times between events are no longer those of neighbours.
                 events.elide();
@@ -215,7 +215,7 @@ impl Transaction {
     /// It is over: what is left of it, if it is of interest.
     pub fn end(mut self, time: Nanos, ending: Ending, issues: &mut Vec<Issue>) -> Option<Ended> {
         if ending == Ending::Answered {
-            self.tell(time, &Message::End(Side::Response), issues);
+            self.tell(&Message::End(Side::Response), issues);
         }
         let mut exchange = self.exchange?;
         let record = self.request.end(time, ending, exchange.facts());
@@ -233,10 +233,10 @@ impl Transaction {
         }
     }
 
-    /// Tells the engine what says nothing about time.
-    fn tell(&mut self, time: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) {
+    /// Tells the engine what says nothing of how far the answer is.
+    fn tell(&mut self, message: &Message<'_>, issues: &mut Vec<Issue>) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.interpret(time, message, issues);
+            exchange.interpret(message, issues);
         }
     }
 }

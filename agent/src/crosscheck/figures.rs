@@ -73,16 +73,14 @@ impl Figures {
     /// The agent's, over the series that have all of `labels`.
     #[must_use]
     pub fn of_agent(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
-        let with =
-            |label: Option<(&'static str, &'static str)>| labels.iter().copied().chain(label).collect::<Vec<_>>();
         let mut figures = Figures::default();
-        figures.set(Quantity::Requests, counter(page, "llm_request_total", &with(Some(("status", "ok")))));
+        figures.set(Quantity::Requests, counter(page, "llm_request_total", &with(labels, Some(("status", "ok")))));
         // The engine's own times are observed once for each sequence that ends.
         let sequences = page.sum("llm_queue_duration_seconds_count", labels);
         figures.set(Quantity::Sequences, sequences.map(Total::counted));
         for (quantity, name) in AGENT {
             let source = FROM_ENGINE.contains(&quantity).then_some(("source", "engine"));
-            figures.set(quantity, read(page, quantity, name, &with(source)));
+            figures.set(quantity, read(page, quantity, name, &with(labels, source)));
         }
         figures
     }
@@ -107,18 +105,16 @@ impl Figures {
     /// The agent's of inferences, over the series that have all of `labels`.
     #[must_use]
     pub fn of_inferences(page: &Exposition, labels: &[(&str, &str)]) -> Figures {
-        let with =
-            |label: Option<(&'static str, &'static str)>| labels.iter().copied().chain(label).collect::<Vec<_>>();
         let mut figures = Figures::default();
         for (quantity, status) in [(Quantity::Requests, "ok"), (Quantity::Failures, "error")] {
-            let ended = counter(page, "triton_request_total", &with(Some(("status", status))));
+            let ended = counter(page, "triton_request_total", &with(labels, Some(("status", status))));
             // Where requests are counted, none of a kind is known to be 0.
             let none = page.sum("triton_request_total", labels).map(|_| Total::default());
             figures.set(quantity, ended.or(none));
         }
         figures.set(Quantity::Executions, counter(page, "triton_batch_size_count", labels));
         for (quantity, name, stage) in INFERENCES {
-            figures.set(quantity, page.histogram(name, &with(stage.map(|stage| ("stage", stage)))));
+            figures.set(quantity, page.histogram(name, &with(labels, stage.map(|stage| ("stage", stage)))));
         }
         figures
     }
@@ -183,6 +179,11 @@ impl Figures {
 
 fn read(page: &Exposition, quantity: Quantity, name: &str, labels: &[(&str, &str)]) -> Option<Total> {
     if quantity.is_time() { page.histogram(name, labels) } else { counter(page, name, labels) }
+}
+
+/// These labels, and one more where it is wanted.
+fn with<'l>(labels: &[(&'l str, &'l str)], more: Option<(&'static str, &'static str)>) -> Vec<(&'l str, &'l str)> {
+    labels.iter().copied().chain(more).collect()
 }
 
 fn counter(page: &Exposition, name: &str, labels: &[(&str, &str)]) -> Option<Total> {

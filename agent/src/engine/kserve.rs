@@ -4,7 +4,6 @@
 //! became of the request is told by whoever computes it, so answers are not read.
 
 use super::{Exchange, Facts, Operation, Requests, Step};
-use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::wire::{Message, RequestHead, Side, grpc, header, json, protobuf};
 
@@ -116,7 +115,7 @@ fn note(facts: &mut Facts, field: &protobuf::Field<'_>) {
 }
 
 impl Exchange for Ask {
-    fn interpret(&mut self, _: Nanos, message: &Message<'_>, _: &mut Vec<Issue>) -> Step {
+    fn interpret(&mut self, message: &Message<'_>, _: &mut Vec<Issue>) -> Step {
         match message {
             Message::Body(Side::Request, bytes) => self.json(bytes),
             Message::Elided(Side::Request, _) => self.body = Body::Read,
@@ -209,7 +208,7 @@ mod tests {
         let mut ask = ask("POST", "/v2/models/echo/infer", "application/octet-stream").unwrap();
         let mut issues = Vec::new();
         for piece in [&br#"{"id":"h"#[..], br#"1","inputs":[{"name":"canary"}]}"#, b"\x00\xff\x00\x00{]"] {
-            ask.interpret(Nanos(0), &Message::Body(Side::Request, piece), &mut issues);
+            ask.interpret(&Message::Body(Side::Request, piece), &mut issues);
         }
         assert_eq!(ask.facts().id.as_deref(), Some("h1"));
         assert!(issues.is_empty());
@@ -221,7 +220,7 @@ mod tests {
         let mut reader = grpc::Reader::default();
         for piece in body.chunks(3) {
             reader.push(piece, &mut |item| {
-                ask.interpret(Nanos(0), &Message::Rpc(Side::Request, item), &mut Vec::new());
+                ask.interpret(&Message::Rpc(Side::Request, item), &mut Vec::new());
             });
         }
         ask

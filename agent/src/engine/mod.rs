@@ -4,7 +4,6 @@
 //! It never touches the kernel, a clock, a metric or a label. Vocabularies that several servers speak are dialects
 //! ([`openai`], [`kserve`]).
 
-use crate::event::Nanos;
 use crate::host::process::Process;
 use crate::issue::Issue;
 use crate::wire::{Message, RequestHead, Side};
@@ -256,7 +255,7 @@ impl Choices {
 /// One request and its answer, read by the engine that serves it. Holds no prompt and no answer text.
 pub trait Exchange: Send {
     /// Reads one message.
-    fn interpret(&mut self, at: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step;
+    fn interpret(&mut self, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step;
 
     /// What is known by now.
     fn facts(&self) -> &Facts;

@@ -2,10 +2,10 @@
 //! pods, its GPUs, and what the agent itself may do and uses.
 
 pub mod allotment;
-pub mod capabilities;
 pub mod clock;
 pub mod container;
 pub mod discover;
+pub mod findings;
 pub mod gpu;
 pub mod identity;
 pub mod machine;

@@ -163,11 +163,11 @@ fn refused(name: &str, error: ProgramError) -> LoadError {
     }
 }
 
-/// Tells the syscall programs which number is which hook.
 fn map<T: TryFrom<Map>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, LoadError> {
     ebpf.take_map(name).and_then(|map| T::try_from(map).ok()).ok_or(LoadError::Map(name))
 }
 
+/// Tells the syscall programs which number is which hook.
 fn fill_syscalls(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let map = ebpf.map_mut("SYSCALLS").ok_or(LoadError::Map("SYSCALLS"))?;
     let mut syscalls: Array<_, u64> = Array::try_from(map).map_err(|_| LoadError::Map("SYSCALLS"))?;

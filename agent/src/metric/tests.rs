@@ -277,7 +277,8 @@ fn document() -> String {
                 Kind::Histogram(_) => "histogram",
             };
             let unit = unit.ucum().map(|unit| format!(", {unit}")).unwrap_or_default();
-            let _ = writeln!(out, "| `{name}` | `{otlp}` | {kind}{unit} | {} | {help}. |", labels.join(", "));
+            let otlp = if otlp.is_empty() { "not sent".to_owned() } else { format!("`{otlp}`") };
+            let _ = writeln!(out, "| `{name}` | {otlp} | {kind}{unit} | {} | {help}. |", labels.join(", "));
         }
     }
     let buckets = Config::default().buckets;

@@ -1,6 +1,5 @@
 //! What `/status` says of GPUs: where figures come from, and why some are absent. The figures are metrics.
 
-use crate::host::gpu::quantity::Readings;
 use crate::host::gpu::view::{Device, GpuView, Pids, SourceState};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,7 +67,7 @@ impl Gpu {
 }
 
 fn states(device: &Device) -> Vec<DeviceState> {
-    let mut absent = absent(&device.readings);
+    let mut absent = device.readings.absent(|_| true);
     let more = [("throttle", device.throttle.as_ref().err()), ("processes", device.processes.as_ref().err())];
     for (name, why) in more {
         let Some(why) = why else { continue };
@@ -78,18 +77,9 @@ fn states(device: &Device) -> Vec<DeviceState> {
     let instances = device.instances.iter().map(|instance| DeviceState {
         uuid: instance.uuid.to_string(),
         name: instance.profile.to_string(),
-        absent: self::absent(&instance.readings),
+        absent: instance.readings.absent(|_| true),
     });
     std::iter::once(whole).chain(instances).collect()
-}
-
-fn absent(readings: &Readings) -> BTreeMap<String, Vec<&'static str>> {
-    let mut absent: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    for (quantity, reading) in readings.iter() {
-        let Err(why) = reading else { continue };
-        absent.entry(why.to_string()).or_default().push(quantity.name());
-    }
-    absent
 }
 
 #[cfg(test)]

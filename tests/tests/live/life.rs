@@ -154,8 +154,20 @@ fn system_calls_do_where_uprobes_do_not() {
         let metrics = agent.metrics_after(6);
         metrics.nothing_was_lost();
         assert_eq!(metrics.sum("llm_request_total", &[("service", SERVICE)]), Some(6.0));
+        // Every process on the host pays for them, so they go with the last server that needs them.
+        assert!(perf_links(agent.pid()) > 0, "it is on tracepoints");
+        drop(server);
+        let pid = agent.pid();
+        agent.metrics_when("the tracepoints are gone", |_| perf_links(pid) == 0);
         expect::same_requests(&agent.stop().records, &seen);
     }
+}
+
+/// How many of its programs a process keeps on tracepoints and functions, by what the kernel says of its descriptors.
+fn perf_links(pid: u32) -> usize {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the agent runs").flatten();
+    let said = descriptors.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    said.filter(|said| said.lines().any(|line| line == "link_type:\tperf")).count()
 }
 
 fn tracefs() -> Result<(), String> {

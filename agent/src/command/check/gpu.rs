@@ -1,14 +1,12 @@
 //! GPUs that can be read, and what of each can not.
 
 use crate::config;
-use crate::host::capabilities::{Finding, Verdict};
 use crate::host::clock;
+use crate::host::findings::{Finding, Verdict};
 use crate::host::gpu::drm::Drm;
 use crate::host::gpu::nvml::{Library, Memory, Place, Session};
-use crate::host::gpu::quantity::Readings;
 use crate::host::gpu::view::{Absence, Device, SourceState};
 use crate::host::gpu::watch;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Reads every device once.
@@ -60,20 +58,9 @@ fn device(device: &Device) -> Finding {
         Ok(processes) => detail.push_str(&format!("; {} processes", processes.len())),
         Err(why) => detail.push_str(&format!("; processes are not told: {why}")),
     }
-    for (why, quantities) in absent(readings) {
+    // One look tells no difference between two.
+    for (why, quantities) in readings.absent(|why| *why != Absence::NotYet) {
         detail.push_str(&format!("; {why}: {}", quantities.join(", ")));
     }
     Finding::new(format!("GPU {index}"), Verdict::Ok, detail)
-}
-
-/// What one look should have told, by the reason why it did not.
-fn absent(readings: &Readings) -> BTreeMap<String, Vec<&'static str>> {
-    let mut absent: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    for (quantity, reading) in readings.iter() {
-        match reading {
-            Ok(_) | Err(Absence::NotYet) => {}
-            Err(why) => absent.entry(why.to_string()).or_default().push(quantity.name()),
-        }
-    }
-    absent
 }

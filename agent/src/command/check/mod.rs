@@ -15,8 +15,8 @@ use self::seen::Seen;
 use super::unusable;
 use crate::cli::Check;
 use crate::config::Config;
-use crate::host::capabilities::{self, Finding, Verdict};
 use crate::host::discover::{Change, Server};
+use crate::host::findings::{self, Finding, Verdict};
 use crate::host::privilege::Held;
 use crate::host::privilege::give_up::Demand;
 use crate::kernel::load::{self, Loaded, Options};
@@ -60,7 +60,7 @@ pub(super) fn check(arguments: &Check) -> ExitCode {
 }
 
 fn report(config: &Config) -> Report {
-    let mut host = capabilities::kernel();
+    let mut host = findings::kernel();
     let mut demand = Demand::SysAdmin;
     let loaded = load::load(Options { ring_bytes: config.capture.ring_bytes, verbose: false });
     let programs = loaded.and_then(|mut kernel| {

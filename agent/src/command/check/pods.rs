@@ -3,7 +3,7 @@
 use crate::config;
 use crate::host::allotment::Allotments;
 use crate::host::allotment::kubelet::{self, Refusal};
-use crate::host::capabilities::{Finding, Verdict};
+use crate::host::findings::{Finding, Verdict};
 use crate::host::workload::{Names, NoNames};
 use std::path::Path;
 

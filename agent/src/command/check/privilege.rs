@@ -1,6 +1,6 @@
 //! The capabilities as a table, and what this kernel demands for uprobes.
 
-use crate::host::capabilities::{Finding, Verdict};
+use crate::host::findings::{Finding, Verdict};
 use crate::host::privilege::give_up::Demand;
 use crate::host::privilege::{Capability, Held, Hold};
 use crate::kernel::attach::Probes;

@@ -1,7 +1,7 @@
 //! What `check` says and docs/troubleshooting.md explains.
 
 use super::tap::Reason;
-use super::{capabilities, gpu};
+use super::{findings, gpu};
 use crate::config;
 use crate::host::privilege::Capability;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/troubleshooting.md");
 
 #[test]
 fn every_finding_has_its_row_in_docs_troubleshooting_md() {
-    let mut findings = capabilities::kernel();
+    let mut findings = findings::kernel();
     findings.extend(gpu::findings(&config::Gpu::default()));
     // Devices are numbered; this machine may have none.
     let seen = findings.iter().map(|finding| finding.what.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' '));

@@ -6,7 +6,6 @@ use super::graph::Drawing;
 use super::history::History;
 use crate::engine::job::{News, Submission, Told};
 use crate::engine::{Facts, Purpose, Step};
-use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::wire::json::{Path, Reader, Value};
 use crate::wire::{Message, RequestHead, ResponseHead, Side, header};
@@ -137,7 +136,7 @@ impl Exchange {
 }
 
 impl crate::engine::Exchange for Exchange {
-    fn interpret(&mut self, _at: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step {
+    fn interpret(&mut self, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step {
         match message {
             Message::Body(Side::Request, bytes) => self.ask(bytes, issues),
             Message::Body(Side::Response, bytes) => self.answer(bytes, issues),

@@ -15,8 +15,8 @@ use crate::wire::json::{Path, Reader, Value, whole};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Nodes that are read of one graph.
-const MAX_NODES: usize = 4096;
+/// Nodes of one graph that are read, whoever tells of them.
+pub(super) const MAX_NODES: usize = 4096;
 /// Links from a sampler to what loads its model.
 const MAX_LINKS: usize = 64;
 

@@ -3,6 +3,7 @@
 //! `{ID: {"prompt": […], "outputs": {NODE: {"images": [{…}]}}, "status": {"messages": [["execution_start", {"timestamp":
 //! 1700000000000}], …]}}}`. The graph comes first and may be long: where bytes of it are missing, nothing behind is read.
 
+use super::graph::MAX_NODES;
 use crate::engine::job::{Millis, Outcome, Past};
 use crate::issue::Issue;
 use crate::wire::json::{self, Path, Reader, Value};
@@ -10,8 +11,6 @@ use std::collections::VecDeque;
 
 /// Jobs that are kept of one answer: the newest, which come last.
 const MAX_JOBS: usize = 64;
-/// Nodes of a job that are kept.
-const MAX_NODES: usize = 4096;
 
 /// An answer under way.
 #[derive(Debug, Default)]

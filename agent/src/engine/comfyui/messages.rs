@@ -2,12 +2,10 @@
 //!
 //! `progress_state` repeats for all nodes what other messages say of one, and grows with the graph: it is passed over.
 
+use super::graph::MAX_NODES;
 use crate::engine::job::{Millis, Outcome, Report};
 use crate::issue::Issue;
 use crate::wire::json::{self, Path, Reader, Value};
-
-/// Nodes that are kept of a list.
-const MAX_NODES: usize = 4096;
 
 /// How the message begins that is passed over.
 const PASSED_OVER: &[u8] = br#"{"type": "progress_state""#;

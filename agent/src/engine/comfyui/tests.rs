@@ -3,7 +3,6 @@
 use super::*;
 use crate::engine::job::{Millis, News, Outcome, Report, Said, Told};
 use crate::engine::{ENGINES, Purpose, Step};
-use crate::event::Nanos;
 use crate::wire::{Message, ResponseHead, Side};
 use proptest::prelude::*;
 
@@ -49,7 +48,7 @@ fn exchange(method: &str, path: &str, ask: &[&str], status: u16, answer: &[&str]
     let head = ResponseHead { status, headers: vec![kind] };
     let mut issues = Vec::new();
     let mut play = |message: &Message<'_>| {
-        assert_eq!(exchange.interpret(Nanos(1), message, &mut issues), Step::Ignore);
+        assert_eq!(exchange.interpret(message, &mut issues), Step::Ignore);
     };
     ask.iter().for_each(|piece| play(&Message::Body(Side::Request, piece.as_bytes())));
     play(&Message::End(Side::Request));

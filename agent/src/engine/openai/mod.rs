@@ -4,7 +4,6 @@
 //! answer text: of a text it asks only whether it is there and whether it is empty. [`scan`] reads one JSON document.
 
 use super::{Choices, Facts, Operation, Step};
-use crate::event::Nanos;
 use crate::issue::Issue;
 use crate::wire::{Message, RequestHead, ResponseHead, Side, header, json};
 
@@ -116,7 +115,7 @@ impl Exchange {
 }
 
 impl super::Exchange for Exchange {
-    fn interpret(&mut self, _at: Nanos, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step {
+    fn interpret(&mut self, message: &Message<'_>, issues: &mut Vec<Issue>) -> Step {
         match message {
             Message::Body(Side::Request, bytes) => self.ask(bytes, issues),
             // What follows may be the inside of a text: only what was read before counts.

@@ -16,7 +16,7 @@ fn stream(path: &str, events: &[&str]) -> (String, Facts) {
     let mut steps = String::new();
     for data in events {
         let event = Event { name: "", data: data.as_bytes() };
-        match exchange.interpret(Nanos(0), &Message::Event(event), &mut issues) {
+        match exchange.interpret(&Message::Event(event), &mut issues) {
             Step::Ignore => steps.push('.'),
             Step::Announce => steps.push('a'),
             Step::Output(choices) => choices.iter().for_each(|index| steps.push_str(&index.to_string())),
@@ -32,8 +32,7 @@ fn whole(path: &str, request: &str, answer: &str) -> Facts {
     let facts = |at: usize| {
         let mut exchange = open(path).unwrap();
         let mut issues = Vec::new();
-        let mut tell =
-            |message: Message<'_>| assert_eq!(exchange.interpret(Nanos(0), &message, &mut issues), Step::Ignore);
+        let mut tell = |message: Message<'_>| assert_eq!(exchange.interpret(&message, &mut issues), Step::Ignore);
         let (a, b) = request.as_bytes().split_at(at.min(request.len()));
         tell(Message::Body(Side::Request, a));
         tell(Message::Body(Side::Request, b));
@@ -107,7 +106,7 @@ fn choices_of_one_event_are_told_apart_in_any_order_of_keys() {
     assert_eq!(stream("/v1/chat/completions", &[event, r#"{"choices":[]}"#, "[DONE]"]).0, "263.F");
     let mut issues = Vec::new();
     let event = Event { name: "", data: br#"{"choices":[{"index":64,"text":""}]}"# };
-    let step = open("/v1/completions").unwrap().interpret(Nanos(0), &Message::Event(event), &mut issues);
+    let step = open("/v1/completions").unwrap().interpret(&Message::Event(event), &mut issues);
     assert_eq!((step, issues), (Step::Output(Choices::of(63)), vec![Issue::ChoiceOverBound]));
 }
 
@@ -208,9 +207,9 @@ fn audio_is_not_read() {
     let head = RequestHead { method: "POST".into(), path: "/v1/audio/transcriptions".into(), headers };
     let mut exchange = Exchange::open(&head).unwrap();
     let mut issues = Vec::new();
-    exchange.interpret(Nanos(0), &Message::Body(Side::Request, b"--x\r\n\x00\xff"), &mut issues);
+    exchange.interpret(&Message::Body(Side::Request, b"--x\r\n\x00\xff"), &mut issues);
     let event = Event { name: "", data: br#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"# };
-    assert_eq!(exchange.interpret(Nanos(0), &Message::Event(event), &mut issues), Step::Ignore);
+    assert_eq!(exchange.interpret(&Message::Event(event), &mut issues), Step::Ignore);
     assert_eq!(issues, []);
 }
 
@@ -218,8 +217,8 @@ fn audio_is_not_read() {
 fn garbage_is_an_issue() {
     let mut exchange = open("/v1/completions").unwrap();
     let mut issues = Vec::new();
-    exchange.interpret(Nanos(0), &Message::Body(Side::Request, b"model=tiny"), &mut issues);
-    exchange.interpret(Nanos(0), &Message::Body(Side::Request, b"&stream=1"), &mut issues);
-    exchange.interpret(Nanos(0), &Message::Event(Event { name: "", data: b"{]" }), &mut issues);
+    exchange.interpret(&Message::Body(Side::Request, b"model=tiny"), &mut issues);
+    exchange.interpret(&Message::Body(Side::Request, b"&stream=1"), &mut issues);
+    exchange.interpret(&Message::Event(Event { name: "", data: b"{]" }), &mut issues);
     assert_eq!(issues, [Issue::JsonMalformed, Issue::JsonMalformed]);
 }

@@ -1,6 +1,7 @@
 //! What is read of a GPU: a closed list. Each quantity is of one unit whatever the vendor calls it.
 
 use super::view::{Absence, Reading};
+use std::collections::BTreeMap;
 
 /// One number that a device or a MIG instance may tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +180,17 @@ impl Readings {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (Quantity, &Reading<f64>)> {
         Quantity::ALL.into_iter().zip(&self.0)
+    }
+
+    /// Names of the quantities of which there is no number, by the reason, as far as that counts.
+    #[must_use]
+    pub fn absent(&self, counts: impl Fn(&Absence) -> bool) -> BTreeMap<String, Vec<&'static str>> {
+        let mut absent: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+        for (quantity, reading) in self.iter() {
+            let Some(why) = reading.as_ref().err().filter(|why| counts(why)) else { continue };
+            absent.entry(why.to_string()).or_default().push(quantity.name());
+        }
+        absent
     }
 }
 

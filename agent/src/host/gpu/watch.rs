@@ -6,7 +6,7 @@ use super::rhythm::Intervals;
 use super::view::{Device, GpuView, Pids, Source, SourceState};
 use crate::config;
 use crate::event::Nanos;
-use crate::host::{capabilities, clock};
+use crate::host::{clock, findings};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Watch {
             intervals,
             memory: Memory::default(),
             drm: Drm::new(Path::new("/sys"), Path::new("/proc"), intervals),
-            pids: if capabilities::in_host_pid_namespace() { Pids::Host } else { Pids::Foreign },
+            pids: if findings::in_host_pid_namespace() { Pids::Host } else { Pids::Foreign },
             stopped,
             tell,
             said: None,

@@ -18,6 +18,7 @@ pub mod openai_server;
 pub mod prometheus;
 pub mod recorder;
 pub mod replay;
+pub mod stopwatch;
 pub mod triton;
 pub mod unusual;
 pub mod vllm;

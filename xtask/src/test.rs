@@ -147,7 +147,9 @@ fn as_root(target: &str) -> Result<Outcome> {
     let tests = workspace::compile(PACKAGE, Target::Test, target)?;
     // One at a time: each of them loads programs, and timings are judged. What they print is what the journal quotes.
     let mut run = with_agent(privilege, &tests, &agent);
-    run.args(["--ignored", "--test-threads=1", "--nocapture"]).args(REPORT).current_dir(workspace::root().join("tests"));
+    run.args(["--ignored", "--test-threads=1", "--nocapture"])
+        .args(REPORT)
+        .current_dir(workspace::root().join("tests"));
     step::run(&mut run)?;
     Ok(Outcome::Done)
 }

@@ -9,43 +9,73 @@ mod streams;
 use crate::folder;
 use agreement::Totals;
 use inferscope_tests::agent::{Agent, Start};
+use inferscope_tests::identity::Identity;
+use inferscope_tests::stopwatch::timed;
 use inferscope_tests::triton::{Options, TritonServer};
+use inferscope_tests::vllm::Transport;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 /// How long the agent waits before it believes that an inference was asked for from inside (`core::asks`), and how often it looks.
 const UNASKED: Duration = Duration::from_secs(1);
 
-/// A real Triton with an agent attached to it.
-struct Scene {
-    server: TritonServer,
+/// A real Triton that others may have tested before, with an agent of this scene's own attached to it.
+struct Scene<'a> {
+    server: &'a TritonServer,
     agent: Agent,
     folder: PathBuf,
     /// What the server had counted when the agent came.
     before: Totals,
 }
 
-impl Scene {
-    fn start(name: &str, options: &Options) -> Scene {
-        Scene::start_with(name, options, "")
-    }
+#[test]
+#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
+fn triton() {
+    let (server, folder) = start("triton", &Options::default());
+    timed("counts and sums", || streams::counts_and_sums_are_tritons_own(&server, &folder.join("counts")));
+    timed("streams", || streams::streams_are_timed_as_their_clients_time_them(&server, &folder.join("streams")));
+    timed("an ensemble", || streams::an_ensemble_is_one_request(&server, &folder.join("ensemble")));
+    timed("failures", || failures::every_end_is_told_apart(&server, &folder.join("failures")));
+}
 
-    fn start_with(name: &str, options: &Options, configuration: &str) -> Scene {
-        Scene::start_as(name, options, &Start { configuration, ..Start::default() })
-    }
+#[test]
+#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
+fn triton_with_tls() {
+    let (server, folder) = start("triton-tls", &Options { grpc: Transport::Tls, ..Options::default() });
+    streams::tls_changes_nothing(&server, &folder.join("agent"));
+}
 
-    /// An agent that is started so.
-    fn start_as(name: &str, options: &Options, start: &Start<'_>) -> Scene {
-        let folder = folder(name);
-        let server = TritonServer::start(options, &folder).expect("the real Triton serves");
-        let mut agent = Agent::start_as(&folder, start).expect("the agent starts");
+/// A server that loads a model when it is told to.
+#[test]
+#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
+fn triton_on_demand() {
+    let (server, folder) = start("triton-on-demand", &Options::on_demand(&[]));
+    timed("models come and go", || life::models_come_and_go(&server, &folder.join("models")));
+    timed("an agent that comes late", || life::an_agent_may_come_late(&server, &folder.join("late")));
+    timed("500 requests a second", || load::five_hundred_requests_a_second(&server, &folder.join("load")));
+    timed("all that it answers", || load::as_many_as_triton_answers(&server, &folder.join("rate")));
+    timed("a restart", || life::a_server_that_is_restarted_is_found_again(server, &folder.join("restart")));
+}
+
+fn start(name: &str, options: &Options) -> (TritonServer, PathBuf) {
+    let folder = folder(name);
+    (TritonServer::start(options, &folder).expect("the real Triton serves"), folder)
+}
+
+/// As the unit and the pod start the agent: an unprivileged user with five capabilities.
+fn service() -> Start<'static> {
+    Start { identity: Identity::service(), ..Start::default() }
+}
+
+impl Scene<'_> {
+    fn watch<'a>(server: &'a TritonServer, folder: &Path, start: &Start<'_>) -> Scene<'a> {
+        let mut agent = Agent::start_as(folder, start).expect("the agent starts");
         agent.attached(server.pid()).expect("the probes of the server");
         // Libraries that come late are looked for once more.
         thread::sleep(Duration::from_secs(1));
-        let before = Totals::servers(&server);
-        Scene { server, agent, folder, before }
+        Scene { server, agent, folder: folder.to_owned(), before: Totals::servers(server) }
     }
 
     fn metric(&self, name: &str, labels: &[&str]) -> f64 {
@@ -79,7 +109,7 @@ impl Scene {
     /// The totals of all models that the server has counted are the agent's, and nothing was lost.
     fn totals_agree(&self, what: &str) -> Totals {
         self.settle();
-        let own = Totals::servers(&self.server).since(&self.before);
+        let own = Totals::servers(self.server).since(&self.before);
         let seen = Totals::agents(&self.agent, &self.server.service());
         println!("{what}\n{}", own.beside(&seen));
         own.assert_counts(&seen);

@@ -1,15 +1,14 @@
 //! Requests that go well: every protocol, several models at once, streams.
 
+use super::Scene;
 use super::agreement::{Times, percent};
-use super::{Options, Scene};
-use inferscope_tests::triton::Asked;
-use inferscope_tests::vllm::Transport;
+use inferscope_tests::agent::Start;
+use inferscope_tests::triton::{Asked, TritonServer};
+use std::path::Path;
 use std::thread;
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn counts_and_sums_are_tritons_own() {
-    let scene = Scene::start("engines-triton-counts", &Options::default());
+pub fn counts_and_sums_are_tritons_own(server: &TritonServer, folder: &Path) {
+    let scene = Scene::watch(server, folder, &Start::default());
     let drive = |mode: &'static str, model: &'static str, more: &'static [&'static str]| {
         let asked = scene.server.drive(mode, model, more).expect("the client");
         assert!(asked.iter().all(|one| one.status == "ok"), "{mode} {model}: {asked:?}");
@@ -38,10 +37,8 @@ fn counts_and_sums_are_tritons_own() {
     }
 }
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn streams_are_timed_as_their_clients_time_them() {
-    let scene = Scene::start("engines-triton-streams", &Options::default());
+pub fn streams_are_timed_as_their_clients_time_them(server: &TritonServer, folder: &Path) {
+    let scene = Scene::watch(server, folder, &Start::default());
     for mode in ["generate_stream", "grpc-stream"] {
         let few = drive(&scene, mode, &["--count", "20", "--responses", "50"]);
         Times::compare(&few, &scene.records()).assert_close(&format!("{mode}, one at a time"));
@@ -61,10 +58,8 @@ fn streams_are_timed_as_their_clients_time_them() {
     two_hits_for_each_response(&scene, 4800.0 + 2000.0);
 }
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn tls_changes_nothing() {
-    let scene = Scene::start("engines-triton-tls", &Options { grpc: Transport::Tls, ..Options::default() });
+pub fn tls_changes_nothing(server: &TritonServer, folder: &Path) {
+    let scene = Scene::watch(server, folder, &Start::default());
     for (mode, model) in [("grpc", "echo"), ("grpc-stream", "stream")] {
         let asked = scene.server.drive(mode, model, &["--count", "20", "--parallel", "2", "--responses", "5"]);
         let asked = asked.expect("the client");
@@ -76,16 +71,14 @@ fn tls_changes_nothing() {
 }
 
 /// The steps of an ensemble are executions of their model and not requests of clients.
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn an_ensemble_is_one_request() {
-    let scene = Scene::start("engines-triton-ensemble", &Options::default());
+pub fn an_ensemble_is_one_request(server: &TritonServer, folder: &Path) {
+    let scene = Scene::watch(server, folder, &Start::default());
     let asked = scene.server.drive("http", "pair", &["--count", "30"]).expect("the client");
     assert!(asked.iter().all(|one| one.status == "ok"), "{asked:?}");
     scene.settle();
     let requests = |model: &str| scene.metric("triton_request_total", &[&format!("model=\"{model}\"")]);
     assert_eq!((requests("pair"), requests("echo")), (30.0, 0.0));
-    let own = super::Totals::servers(&scene.server).since(&scene.before);
+    let own = super::Totals::servers(scene.server).since(&scene.before);
     assert_eq!((own.of("pair").ok, own.of("echo").executed), (30.0, 60.0));
     scene.agent.nothing_lost();
 }

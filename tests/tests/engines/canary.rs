@@ -1,7 +1,7 @@
 //! Canaries: a prompt that is recognisable as text and one that is recognisable as token ids are nowhere in what the
 //! agent says or keeps, though it reads the messages that carry them.
 
-use crate::{Scene, descendant};
+use crate::{ENGINE, Scene, descendant};
 use inferscope_tests::agent::Agent;
 use inferscope_tests::recorder::{Recorder, Text};
 use inferscope_tests::unusual;
@@ -19,11 +19,11 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
     let folder = scene.folder.join("canary");
     let mut loud = Agent::start_with(&folder, "", "trace").expect("an agent with all its logs");
     loud.attached(scene.server.pid()).expect("the probes of the front end");
-    loud.attached(descendant(scene.server, "VLLM::EngineCor")).expect("the probes of the engine");
+    loud.attached(descendant(scene.server, ENGINE)).expect("the probes of the engine");
     let (tape, log) = (folder.join("tape"), folder.join("recorder"));
     let mut recorder = Recorder::start(&tape, &log, Text::Masked, "log: trace\n").expect("the recorder starts");
     recorder.attached(Some(scene.server.pid())).expect("the probes of the front end");
-    recorder.attached(Some(descendant(scene.server, "VLLM::EngineCor"))).expect("the probes of the engine");
+    recorder.attached(Some(descendant(scene.server, ENGINE))).expect("the probes of the engine");
     let asks = [
         json!({"prompt": WORD, "logprobs": 2, "n": 2}),
         json!({"prompt": IDS, "logprobs": 2, "n": 2}),

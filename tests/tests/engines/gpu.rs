@@ -29,8 +29,7 @@ pub fn requests_memory_and_energy(server: &VllmServer, folder: &Path, front: &st
     world.write(folder).expect("a scenario");
     let configuration = format!("gpu: {{library: {:?}, telemetry_seconds: 1}}\n", library.display());
     let start = Start { configuration: &configuration, ..Start::default() };
-    let mut scene = Scene::watch(server, folder, front, &start);
-    scene.agent.attached(descendant(server, "VLLM::EngineCor")).expect("the probes of the engine");
+    let mut scene = Scene::watch(server, folder, front, &start).with_engine();
     let service = format!("service=\"vllm:{}\"", server.address().port());
     let held = |agent: &Agent| agent.metric("gpu_process_memory_bytes", &[&service]);
     scene.agent.wait_until("the server is seen on its device", |agent| Ok(held(agent)? == HELD as f64)).expect("it is");

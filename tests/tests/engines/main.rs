@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// How long a load runs. Benchmarks say more: what a longer one proves is printed, not asserted.
 const LOAD_SECONDS: u64 = 10;
+/// Where vLLM's engine is, by the name that it gives itself, as far as a comm goes.
+const ENGINE: &str = "VLLM::EngineCor";
 
 /// A real vLLM that others may have tested before, with an agent of this scene's own attached to it.
 struct Scene<'a> {
@@ -42,6 +44,12 @@ impl Scene<'_> {
         let pid = if front.is_empty() { server.pid() } else { descendant(server, front) };
         agent.attached(pid).expect("the probes of the front end");
         Scene { server, agent, folder: folder.to_owned() }
+    }
+
+    /// Waits until the engine is watched, too.
+    fn with_engine(mut self) -> Self {
+        self.agent.attached(descendant(self.server, ENGINE)).expect("the probes of the engine");
+        self
     }
 
     /// Compares what a client saw with the agent's records so far, and prints it.

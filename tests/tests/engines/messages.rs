@@ -1,15 +1,14 @@
 //! What the engine's own messages tell: everything counted equals vLLM's own counters, and everything timed its means.
 
-use crate::canary::nothing_of_a_prompt_is_kept;
-use crate::{Scene, descendant, gauges, in_group, load_time};
+use crate::{ENGINE, Scene, gauges, in_group, load_time};
 use inferscope::crosscheck::Quantity::{self, GeneratedTokens, InterToken, PromptTokens, Requests, Sequences};
 use inferscope::crosscheck::exposition::Exposition;
 use inferscope::crosscheck::{Figures, Row, Table, compare, page};
-use inferscope_tests::agent::{Agent, Start};
+use inferscope_tests::agent::Agent;
 use inferscope_tests::mixed::{Mixed, Sums, Variety};
 use inferscope_tests::offline::Offline;
 use inferscope_tests::stopwatch::timed;
-use inferscope_tests::vllm::{MODEL, VllmServer};
+use inferscope_tests::vllm::MODEL;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,23 +17,21 @@ use std::time::{Duration, Instant};
 const WORKERS: u32 = 24;
 /// Requests of the run without a server.
 const OFFLINE_REQUESTS: u32 = 96;
-/// Where the engine is, by the name that it gives itself, as far as a comm goes.
-const ENGINE: &str = "VLLM::EngineCor";
 /// A step of the scheduler admits and ends a few requests at most.
 const ONE_STEP: f64 = 2.0;
 
-/// A server with an agent that watches its engine, too.
-pub struct Messages<'a>(Scene<'a>);
-
-/// A scene of its own: it counts outputs beside tokens.
-pub fn of_several_tokens(server: &VllmServer, folder: &Path) {
-    let messages = Messages::start(server, folder, "", "");
-    let rows = messages.agree("n-gram speculation", Variety::Likeliest);
+/// Some outputs are of several tokens.
+pub fn of_several_tokens(scene: &Scene) {
+    let rows = agree(scene, "n-gram speculation", Variety::Likeliest);
     let count = |quantity| row(&rows, quantity).agent.count;
     let (tokens, outputs) = (count(GeneratedTokens), count(InterToken) + count(Sequences));
     println!("{tokens} tokens in {outputs} outputs");
-    assert!(tokens > outputs, "some outputs are of several tokens");
-    messages.lose_nothing();
+    assert!(tokens > outputs, "none is of several tokens");
+}
+
+/// Runs a load and compares what both sides say of it. Nothing that was asked before may have been odd.
+pub fn agree(scene: &Scene, what: &str, variety: Variety) -> Vec<Row> {
+    timed(what, || agrees(scene, variety, load_time()))
 }
 
 /// `LLM.generate` in a process of its own.
@@ -56,31 +53,6 @@ pub fn without_a_server(folder: &Path) {
     exact(&rows);
     close(&rows);
     nothing_odd(&agent);
-}
-
-impl Messages<'_> {
-    /// `front` is the process that talks to clients, as in [`Scene::watch`].
-    pub fn start<'a>(server: &'a VllmServer, folder: &Path, front: &str, configuration: &str) -> Messages<'a> {
-        let start = Start { configuration, ..Start::default() };
-        let mut scene = Scene::watch(server, folder, front, &start);
-        scene.agent.attached(descendant(server, ENGINE)).expect("the probes of the engine");
-        Messages(scene)
-    }
-
-    /// Runs a load and compares what both sides say of it.
-    pub fn agree(&self, what: &str, variety: Variety) -> Vec<Row> {
-        timed(what, || agrees(&self.0, variety, load_time()))
-    }
-
-    /// Of all that was asked so far.
-    pub fn lose_nothing(&self) {
-        self.0.agent.nothing_lost();
-    }
-
-    /// Neither by this agent nor by others that come.
-    pub fn keep_nothing_of_a_prompt(&self) {
-        timed("canaries", || nothing_of_a_prompt_is_kept(&self.0));
-    }
 }
 
 fn agrees(scene: &Scene, variety: Variety, time: Duration) -> Vec<Row> {

@@ -1,12 +1,11 @@
 //! vLLM's Python front end: uvicorn on uvloop.
 
-use crate::{Scene, descendant, exact, load_time, plausible};
+use crate::{ENGINE, Scene, descendant, exact, load_time, plausible};
 use inferscope_tests::agent::{Agent, Start};
-use inferscope_tests::identity::Identity;
 use inferscope_tests::load::{self, Delivery, Endpoint, Limit, Options, Seen};
 use inferscope_tests::stopwatch::timed;
 use inferscope_tests::unusual;
-use inferscope_tests::vllm::{MODEL, VllmServer};
+use inferscope_tests::vllm::MODEL;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -20,21 +19,19 @@ const LONGEST: Duration = Duration::from_secs(120);
 const ON_RECORD: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(100);
 
-/// What clients have over HTTP is what the agent has on record. Nobody has asked the server for anything before.
-pub fn exchanges(server: &VllmServer, folder: &Path) {
-    // As the unit and the pod start it: an unprivileged user with five capabilities.
-    let service = Start { identity: Identity::service(), ..Start::default() };
-    let scene = Scene::watch(server, folder, "", &service);
-    timed("one stream", || one_stream(&scene));
-    timed("eight streams", || eight_streams(&scene));
-    timed("more streams than slots", || more_streams_than_slots(&scene));
-    timed("whole answers", || whole_answers(&scene));
-    timed("codes", || codes(&scene));
-    timed("a client that leaves", || a_client_that_leaves(&scene));
-    timed("a slow reader", || a_slow_reader(&scene));
-    timed("other dialects", || other_dialects(&scene));
+/// What clients have over HTTP is what the agent has on record.
+pub fn exchanges(scene: &Scene) {
+    let before = counted(scene);
+    timed("one stream", || one_stream(scene));
+    timed("eight streams", || eight_streams(scene));
+    timed("more streams than slots", || more_streams_than_slots(scene));
+    timed("whole answers", || whole_answers(scene));
+    timed("codes", || codes(scene));
+    timed("a client that leaves", || a_client_that_leaves(scene));
+    timed("a slow reader", || a_slow_reader(scene));
+    timed("other dialects", || other_dialects(scene));
     scene.agent.nothing_lost();
-    servers_own_counters(&scene);
+    as_many_as_vllm_counts(before, counted(scene));
 }
 
 fn options(scene: &Scene, streams: u32, limit: Limit) -> Options {
@@ -165,24 +162,24 @@ fn other_dialects(scene: &Scene) {
     }
 }
 
-/// The agent's totals are vLLM's own.
-fn servers_own_counters(scene: &Scene) {
+/// Requests that went well, as the agent and as vLLM count them.
+fn counted(scene: &Scene) -> [f64; 2] {
     scene.agent.settle();
     let (_, own) = client_get(scene, "/metrics");
     let own = |name: &str| -> f64 {
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
         own.lines().filter(|line| line.starts_with(name)).filter_map(value).sum()
     };
-    let agent = |name: &str, labels: &[&str]| scene.agent.metric(name, labels).expect("metrics");
-    let success: f64 =
-        own("vllm:request_success_total") - own("vllm:request_success_total{engine=\"0\",finished_reason=\"abort\"");
-    println!("vLLM's own: {success} requests, {} prompt tokens", own("vllm:prompt_tokens_total"));
-    assert_eq!(agent("llm_request_total", &["status=\"ok\""]), ok_requests(success), "requests");
+    let aborted = own("vllm:request_success_total{engine=\"0\",finished_reason=\"abort\"");
+    let agents = scene.agent.metric("llm_request_total", &["status=\"ok\""]).expect("metrics");
+    [agents, own("vllm:request_success_total") - aborted]
 }
 
-/// vLLM counts each of n choices as a request; the slow reader made one request of eight.
-fn ok_requests(success: f64) -> f64 {
-    success - 7.0
+/// The agent's totals are vLLM's own, which counts each of n choices as a request; the slow reader made one request of eight.
+fn as_many_as_vllm_counts(before: [f64; 2], after: [f64; 2]) {
+    let [agents, own] = [after[0] - before[0], after[1] - before[1]];
+    println!("vLLM's own: {own} requests");
+    assert_eq!(agents, own - 7.0, "requests");
 }
 
 fn client_get(scene: &Scene, path: &str) -> (u16, String) {
@@ -195,8 +192,8 @@ fn client_get(scene: &Scene, path: &str) -> (u16, String) {
 }
 
 /// kill -9 and a new agent during load: the server does not notice, and what was joined midway is not measured.
-pub fn killed_under_load(server: &VllmServer, folder: &Path) {
-    let mut first = Scene::watch(server, &folder.join("first"), "", &Start::default());
+pub fn killed_under_load<'a>(mut first: Scene<'a>, folder: &Path) -> Scene<'a> {
+    let (server, before) = (first.server, complete(&first.agent).expect("records").len());
     let long = Options { max_tokens: 256, ..Options::new(server.address(), MODEL) };
     let (over, deadline) = (AtomicBool::new(false), Instant::now() + LONGEST);
     let client = || {
@@ -205,11 +202,12 @@ pub fn killed_under_load(server: &VllmServer, folder: &Path) {
     };
     let (second, seen) = thread::scope(|scope| {
         let clients: Vec<_> = (0..8).map(|_| scope.spawn(client)).collect();
-        let ended = |agent: &Agent| Ok(complete(agent)?.len() >= 8);
+        let ended = |agent: &Agent| Ok(complete(agent)?.len() >= before + 8);
         first.agent.wait_until("eight clients are at work", ended).expect("they are");
         first.agent.kill().expect("SIGKILL");
-        let mut second = Scene::watch(server, &folder.join("second"), "", &Start::default());
-        second.agent.wait_until("it has seen some requests whole", ended).expect("it has");
+        let mut second = Scene::watch(server, folder, "", &Start::default());
+        let whole = |agent: &Agent| Ok(complete(agent)?.len() >= 8);
+        second.agent.wait_until("it has seen some requests whole", whole).expect("it has");
         over.store(true, Relaxed);
         (second, clients.into_iter().flat_map(|client| client.join().expect("a client ends")).collect::<Vec<_>>())
     });
@@ -217,6 +215,7 @@ pub fn killed_under_load(server: &VllmServer, folder: &Path) {
     assert!(seen.iter().all(fine), "vLLM serves on without an error");
     joined_midway(&second, seen);
     second.agent.nothing_lost();
+    second
 }
 
 /// The agent came while eight streams ran.
@@ -245,8 +244,7 @@ fn complete(agent: &Agent) -> anyhow::Result<Vec<Value>> {
 }
 
 /// The engine dies under a request: vLLM answers 500, and that is on record. The server is of no use behind this.
-pub fn an_engine_that_dies(server: &VllmServer, folder: &Path) {
-    let scene = &Scene::watch(server, folder, "", &Start::default());
+pub fn an_engine_that_dies(scene: &Scene) {
     let before = so_far(scene);
     let address = scene.server.address();
     let request = thread::spawn(move || {
@@ -254,7 +252,7 @@ pub fn an_engine_that_dies(server: &VllmServer, folder: &Path) {
         unusual::ask(address, "/v1/completions", body)
     });
     thread::sleep(Duration::from_millis(500));
-    let engine = descendant(server, "VLLM::EngineCor");
+    let engine = descendant(scene.server, ENGINE);
     assert!(Command::new("kill").args(["-9", &engine.to_string()]).status().expect("kill").success());
     let (code, _) = request.join().expect("vLLM answers");
     assert_eq!(code, 500);

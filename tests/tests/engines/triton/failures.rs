@@ -1,20 +1,15 @@
 //! Requests that do not end well, each in its own way.
 
 use super::Scene;
-use inferscope_tests::agent::Start;
 use inferscope_tests::exchange::post;
-use inferscope_tests::triton::TritonServer;
-use std::path::Path;
 
 /// Each of them, one behind the other.
-pub fn every_end_is_told_apart(server: &TritonServer, folder: &Path) {
-    let scene = Scene::watch(server, folder, &Start::default());
-    a_python_exception(&scene);
-    a_request_that_its_model_refuses(&scene);
-    a_client_that_cancels(&scene);
-    a_client_that_leaves(&scene);
-    an_unknown_model(&scene);
-    scene.agent.nothing_lost();
+pub fn every_end_is_told_apart(scene: &Scene) {
+    a_python_exception(scene);
+    a_request_that_its_model_refuses(scene);
+    a_client_that_cancels(scene);
+    a_client_that_leaves(scene);
+    an_unknown_model(scene);
 }
 
 /// The backend reports the execution as failed, and its response says why.
@@ -23,7 +18,7 @@ fn a_python_exception(scene: &Scene) {
     assert_eq!(asked[0].status, "error");
     let record = scene.record("grpc-0");
     assert_eq!((&record["status"], &record["fault"]), (&"error".into(), &"internal".into()), "{record}");
-    let own = super::Totals::servers(scene.server).since(&scene.before);
+    let own = scene.own();
     assert_eq!((own.of("fail").ok, own.of("fail").failed), (0.0, 1.0), "Triton counts it as failed, too");
     let errors = scene.metric("triton_request_total", &["model=\"fail\"", "status=\"error\"", "reason=\"internal\""]);
     assert_eq!(errors, 1.0);
@@ -35,7 +30,7 @@ fn a_request_that_its_model_refuses(scene: &Scene) {
     assert_eq!(asked[0].status, "error");
     let record = scene.record("http-0");
     assert_eq!((&record["status"], &record["fault"]), (&"error".into(), &"invalid_argument".into()), "{record}");
-    let own = super::Totals::servers(scene.server).since(&scene.before);
+    let own = scene.own();
     assert_eq!(own.of("fail").ok, 1.0);
 }
 

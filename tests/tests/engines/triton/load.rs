@@ -2,28 +2,26 @@
 
 use super::Scene;
 use crate::load_time;
-use inferscope_tests::agent::Start;
 use inferscope_tests::flood::Flood;
-use inferscope_tests::triton::TritonServer;
-use std::path::Path;
 
 /// What a model of one FP32 vector is asked.
 const BODY: &str = r#"{"inputs":[{"name":"INPUT0","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}"#;
 
-/// Half of what this model answers on such a machine.
-pub fn five_hundred_requests_a_second(server: &TritonServer, folder: &Path) {
-    flood(server, folder, "", Some(500.0), 16);
-}
-
 /// 5,000 requests a second are 20 MB of records: a busy machine may keep the agent from reading for longer than the 8 MiB of
 /// the default hold.
-pub fn as_many_as_triton_answers(server: &TritonServer, folder: &Path) {
-    flood(server, folder, "capture: {ring_bytes: 67108864}\n", None, 64);
+pub const ROOM: &str = "capture: {ring_bytes: 67108864}\n";
+
+/// A rate that leaves the machine time.
+pub fn five_hundred_requests_a_second(scene: &Scene) {
+    flood(scene, Some(500.0), 16);
 }
 
-fn flood(server: &TritonServer, folder: &Path, configuration: &str, rate: Option<f64>, clients: u64) {
-    server.load("echo").expect("loaded");
-    let scene = Scene::watch(server, folder, &Start { configuration, ..Start::default() });
+/// With [`ROOM`].
+pub fn as_many_as_triton_answers(scene: &Scene) {
+    flood(scene, None, 64);
+}
+
+fn flood(scene: &Scene, rate: Option<f64>, clients: u64) {
     let time = load_time();
     let (_, before) = scene.agent.usage().expect("usage");
     let flood = Flood {

@@ -39,8 +39,8 @@ fn options(scene: &Scene, streams: u32, limit: Limit) -> Options {
 }
 
 fn one_stream(scene: &Scene) {
-    let seen = load::collect(&options(scene, 1, Limit::Requests(100)));
-    let agreement = scene.judge("one stream, 100 requests of 64 tokens", &seen);
+    let seen = load::collect(&options(scene, 1, Limit::Requests(40)));
+    let agreement = scene.judge("one stream, 40 requests of 64 tokens", &seen);
     exact(&agreement);
     plausible(&agreement);
 }

@@ -8,7 +8,7 @@ use inferscope_tests::vllm::MODEL;
 pub fn exchanges(scene: &Scene) {
     let server = scene.server.address();
     let load = |streams, limit| Options { streams, limit, max_tokens: 64, ..Options::new(server, MODEL) };
-    let agreement = scene.judge("Rust front end, one stream", &load::collect(&load(1, Limit::Requests(100))));
+    let agreement = scene.judge("Rust front end, one stream", &load::collect(&load(1, Limit::Requests(40))));
     exact(&agreement);
     plausible(&agreement);
     exact(&scene.judge("Rust front end, 8 streams", &load::collect(&load(8, Limit::Time(load_time())))));

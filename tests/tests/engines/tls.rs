@@ -9,7 +9,7 @@ use std::path::Path;
 /// What the Python client has over HTTPS is what the agent has on record.
 pub fn exchanges(server: &VllmServer, folder: &Path, front: &str) {
     let scene = Scene::watch(server, folder, front, &Start::default());
-    let agreement = scene.judge("TLS, one stream", &load(&scene, &["--streams", "1", "--requests", "60"]));
+    let agreement = scene.judge("TLS, one stream", &load(&scene, &["--streams", "1", "--requests", "40"]));
     exact(&agreement);
     plausible(&agreement);
     let seconds = load_time().as_secs().to_string();

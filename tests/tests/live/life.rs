@@ -143,18 +143,27 @@ fn system_calls_do_where_uprobes_do_not() {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "in CI nothing may be skipped: {reason}");
         return eprintln!("skipped: {reason}");
     }
-    for server in [Server::demo(2), Server::python(&["--io", "readv-writev"])] {
-        let mut agent = Agent::start_with(&[&server], "capture: {source: syscalls}\n");
-        agent.wait_attached(&[server.pid()]);
-        let hooks = agent.status()["hooks"].clone();
-        let hooks = hooks.as_array().expect("a list");
-        assert!(hooks.iter().any(|hook| hook["placement"] == "syscall_tracepoint"), "{hooks:?}");
-        let limit = Limit::Requests(3);
-        let seen = load::collect(&Options { streams: 2, limit, ..Options::new(server.address(), server.model()) });
-        let metrics = agent.metrics_after(6);
-        metrics.nothing_was_lost();
-        assert_eq!(metrics.sum("llm_request_total", &[("service", SERVICE)]), Some(6.0));
-        expect::same_requests(&agent.stop().records, &seen);
+    let servers = [Server::demo(2), Server::python(&["--io", "readv-writev"])];
+    let mut agent = Agent::start_with(&servers.each_ref(), "capture: {source: syscalls}\n");
+    agent.wait_attached(&servers.each_ref().map(Server::pid));
+    let hooks = agent.status()["hooks"].clone();
+    let hooks = hooks.as_array().expect("a list");
+    for server in &servers {
+        let of_server = |hook: &&Value| hook["process"] == server.pid();
+        let by_syscall = |hook: &Value| hook["placement"] == "syscall_tracepoint";
+        assert!(hooks.iter().filter(of_server).any(by_syscall), "{hooks:?}");
+    }
+    let limit = Limit::Requests(3);
+    let seen = servers
+        .each_ref()
+        .map(|server| load::collect(&Options { streams: 2, limit, ..Options::new(server.address(), server.model()) }));
+    let metrics = agent.metrics_after(12);
+    metrics.nothing_was_lost();
+    assert_eq!(metrics.sum("llm_request_total", &[("service", SERVICE)]), Some(12.0));
+    let records = agent.stop().records;
+    for (server, seen) in servers.iter().zip(&seen) {
+        let of_server = |record: &&Value| record["tgid"] == server.pid();
+        expect::same_requests(&records.iter().filter(of_server).cloned().collect::<Vec<_>>(), seen);
     }
 }
 

@@ -17,10 +17,13 @@ use inferscope_tests::vllm::Transport;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the agent waits before it believes that an inference was asked for from inside (`core::asks`), and how often it looks.
 const UNASKED: Duration = Duration::from_secs(1);
+/// How long the end of a request takes to be on record.
+const ON_RECORD: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(100);
 
 /// What is asked of a real Triton, and what both sides count from there on: others may have tested both before.
 struct Scene<'a> {
@@ -138,11 +141,18 @@ impl Scene<'_> {
         self.agent.records().expect("records").into_iter().filter(mine).collect()
     }
 
-    /// The only record of a request with this id.
+    /// The only record of a request with this id, when it is there.
     fn record(&self, id: &str) -> Value {
-        let mut found: Vec<_> = self.records().into_iter().filter(|record| record["id"] == id).collect();
-        assert_eq!(found.len(), 1, "records of {id}: {found:?}");
-        found.remove(0)
+        let deadline = Instant::now() + ON_RECORD;
+        loop {
+            let mut found = self.on_record().split_off(self.records);
+            found.retain(|record| record["id"] == id);
+            if !found.is_empty() || Instant::now() > deadline {
+                assert_eq!(found.len(), 1, "records of {id}: {found:?}");
+                return found.remove(0);
+            }
+            thread::sleep(POLL);
+        }
     }
 
     /// The totals of all models that the server has counted are the agent's.

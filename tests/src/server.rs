@@ -47,6 +47,7 @@ impl Server {
 
     fn start(mut command: Command, port: u16, mark: String, model: String) -> Server {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert!(TcpStream::connect(address).is_err(), "another server listens on {address}");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut group = ProcessGroup::spawn(&mut command).expect("the server starts");
         let deadline = Instant::now() + START;

@@ -194,7 +194,8 @@ fn client_get(scene: &Scene, path: &str) -> (u16, String) {
 /// kill -9 and a new agent during load: the server does not notice, and what was joined midway is not measured.
 pub fn killed_under_load<'a>(mut first: Scene<'a>, folder: &Path) -> Scene<'a> {
     let (server, before) = (first.server, complete(&first.agent).expect("records").len());
-    let long = Options { max_tokens: 256, ..Options::new(server.address(), MODEL) };
+    // Each answer takes longer than an agent to attach.
+    let long = Options { max_tokens: 900, ..Options::new(server.address(), MODEL) };
     let (over, deadline) = (AtomicBool::new(false), Instant::now() + LONGEST);
     let client = || {
         let again = || !over.load(Relaxed) && Instant::now() < deadline;

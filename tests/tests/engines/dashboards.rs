@@ -20,8 +20,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long it may take until the servers' own metrics were compared twice, which is every 15 s.
+/// How long it may take until the servers' own metrics were compared twice, which is every 15 s, and every panel has rows.
 const LOAD: Duration = Duration::from_secs(120);
+/// How often Prometheus evaluates rules, and a moment.
+const EVALUATION: Duration = Duration::from_secs(6);
 /// Tokens of an answer that takes seconds.
 const UNDER_WAY: u64 = 900;
 /// A dashboard's windows over a scrape every second, and over the whole test.
@@ -69,12 +71,13 @@ pub fn every_panel_has_rows(vllm: &VllmServer, folder: &Path) {
     });
     // Errors are told only to who is there.
     servers.on_gpus(Some(Event { id: 1, xid: 79 })).write(folder).expect("a scenario");
-    servers
-        .work(&|| agent.get("/metrics").is_ok_and(|page| page.contains("\ninferscope_crosscheck_difference_ratio{")));
-    agent.settle();
-    thread::sleep(Duration::from_secs(2));
-
-    nothing_is_empty(&prometheus);
+    let compared =
+        || agent.get("/metrics").is_ok_and(|page| page.contains("\ninferscope_crosscheck_difference_ratio{"));
+    // On a busy machine a client may take longer for one turn than all the others need.
+    servers.work(&|| compared() && empty(&prometheus).is_empty());
+    let empty = empty(&prometheus);
+    assert!(empty.is_empty(), "{empty:#?}");
+    thread::sleep(EVALUATION);
     rules_can_be_evaluated(&prometheus);
     let lost = agent.metric("inferscope_events_lost_total", &[]).expect("metrics");
     assert_eq!(lost, 0.0, "lost events");
@@ -204,8 +207,8 @@ fn repeat(again: &dyn Fn() -> bool, work: impl Fn()) {
     }
 }
 
-/// Each expression of each panel gives rows, and each variable values to choose from.
-fn nothing_is_empty(prometheus: &Prometheus) {
+/// The expressions of panels that give no rows, and the variables without a value to choose.
+fn empty(prometheus: &Prometheus) -> Vec<String> {
     let (mut empty, mut expressions) = (Vec::new(), 0);
     for dashboard in dashboards() {
         let panels = dashboard
@@ -214,15 +217,14 @@ fn nothing_is_empty(prometheus: &Prometheus) {
             .flat_map(|panel| panel.expressions.iter().map(|expression| (panel.title.as_str(), expression.as_str())));
         let variables = dashboard.variables.iter().map(|(label, selector)| (label.as_str(), selector.as_str()));
         for (title, expression) in panels.chain(variables) {
-            let series = prometheus.series(&with_all_chosen(expression)).expect("Prometheus answers");
             expressions += 1;
-            if series.is_empty() {
+            if prometheus.series(&with_all_chosen(expression)).expect("Prometheus answers").is_empty() {
                 empty.push(format!("{}, {title}: {expression}", dashboard.name));
             }
         }
     }
     println!("{expressions} expressions, {} of them empty", empty.len());
-    assert!(empty.is_empty(), "{empty:#?}");
+    empty
 }
 
 /// An expression as Grafana sends it when nothing is narrowed.

@@ -149,7 +149,9 @@ impl Agent {
     /// The finished requests, one JSON object each, in the order in which they ended.
     pub fn records(&self) -> Result<Vec<Value>> {
         let text = fs::read_to_string(self.folder.join("records.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).context("a line of the request log")).collect()
+        // What stands behind the last line break is a record that is being written.
+        let whole = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        whole.lines().map(|line| serde_json::from_str(line).context("a line of the request log")).collect()
     }
 
     /// What it has written so far.

@@ -70,9 +70,13 @@ pub struct Agreement {
     pub agent_gaps: Spread,
     /// The client's gaps.
     pub client_gaps: Spread,
-    /// Sentences on what did not agree, at most ten.
-    pub differences: Vec<String>,
+    /// What did not agree.
+    pub differences: Differences,
 }
+
+/// Sentences on what did not agree, as many as one reads.
+#[derive(Clone, Debug, Default)]
+pub struct Differences(Vec<String>);
 
 /// Compares a client's view with the agent's records.
 #[must_use]
@@ -86,7 +90,7 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
     for seen in client {
         let id = seen.id.as_deref().unwrap_or("");
         let Some(record) = by_id.get(id) else {
-            agreement.differs(format!("{id}: no record"));
+            agreement.differences.push(format!("{id}: no record"));
             continue;
         };
         let same = record["quality"] == "complete"
@@ -94,7 +98,7 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
             && record["completion_tokens"].as_u64() == seen.completion_tokens
             && record["prompt_tokens"].as_u64() == seen.prompt_tokens;
         if !same {
-            agreement.differs(format!("{id}: {seen:?} and {record}"));
+            agreement.differences.push(format!("{id}: {seen:?} and {record}"));
             continue;
         }
         agreement.equal += 1;
@@ -105,7 +109,7 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
             agreement.same_events += 1;
         } else {
             let (agents, clients) = (&record["content_events"], seen.content_ns.len());
-            agreement.differs(format!("{id}: {agents} content events, the client had {clients}"));
+            agreement.differences.push(format!("{id}: {agents} content events, the client had {clients}"));
         }
         let arrival = record["arrival_ns"].as_u64().unwrap_or(0);
         let micros = |from: u64, to: u64| (to as f64 - from as f64) / 1000.0;
@@ -122,11 +126,18 @@ pub fn compare(client: &[Seen], records: &[Value]) -> Agreement {
     agreement
 }
 
-impl Agreement {
-    fn differs(&mut self, what: String) {
-        if self.differences.len() < 10 {
-            self.differences.push(what);
+impl Differences {
+    /// One more.
+    pub fn push(&mut self, what: String) {
+        if self.0.len() < 10 {
+            self.0.push(what);
         }
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|what| writeln!(to, "  DIFFERS {what}"))
     }
 }
 
@@ -141,6 +152,6 @@ impl fmt::Display for Agreement {
             writeln!(to, "  ITL, client (us)            {}", self.client_gaps)?;
             writeln!(to, "  ITL, agent (us)             {}", self.agent_gaps)?;
         }
-        self.differences.iter().try_for_each(|what| writeln!(to, "  DIFFERS {what}"))
+        write!(to, "{}", self.differences)
     }
 }

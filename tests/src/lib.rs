@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod agreement;
+pub mod client;
 pub mod clock;
 pub mod comfyui;
 pub mod dashboard;
@@ -18,6 +19,8 @@ pub mod openai_server;
 pub mod prometheus;
 pub mod recorder;
 pub mod replay;
+pub mod server;
+pub mod stopwatch;
 pub mod triton;
 pub mod unusual;
 pub mod vllm;

@@ -1,6 +1,7 @@
 //! A server that was started, until it serves.
 
 use crate::process_group::ProcessGroup;
+use crate::stopwatch::timed;
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::Path;
@@ -25,6 +26,10 @@ pub(crate) struct Wait<'a> {
 impl Wait<'_> {
     /// Returns when the server answers, or with the end of its log where it ended or took too long.
     pub fn until(&self, group: &mut ProcessGroup, answers: impl Fn() -> bool) -> Result<()> {
+        timed(&format!("the start of {}", self.name), || self.look(group, answers))
+    }
+
+    fn look(&self, group: &mut ProcessGroup, answers: impl Fn() -> bool) -> Result<()> {
         let Wait { name, patience, poll, .. } = *self;
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {

@@ -32,6 +32,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// Builds the agent, whose build script builds the programs.
 pub fn agent(profile: Profile) -> Result<PathBuf> {
-    step::run(workspace::cargo().args(["build", "--package", "inferscope"]).args(profile.arguments()))?;
+    let what: &[&str] = match profile {
+        // Beside a test: for the agent alone cargo chooses other features of what it stands on, and compiles that again.
+        Profile::Dev => &["--workspace", "--bin", "inferscope", "--test", "live"],
+        Profile::Release => &["--package", "inferscope"],
+    };
+    step::run(workspace::cargo().arg("build").args(what).args(profile.arguments()))?;
     profile.binary("inferscope")
 }

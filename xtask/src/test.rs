@@ -10,6 +10,7 @@ use crate::workspace::{self, Profile, Target};
 use crate::{bpf_toolchain, build, cache, dist, image};
 use anyhow::Result;
 use std::env;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,10 @@ pub const PACKAGE: &str = "inferscope-tests";
 
 /// What proptest takes the seed of its random cases from.
 const SEED: &str = "PROPTEST_RNG_SEED";
+
+/// Has each test say how long it took, which the runner of a stable toolchain does where the variable is set.
+const REPORT: [&str; 2] = ["-Zunstable-options", "--report-time"];
+const UNSTABLE: &str = "RUSTC_BOOTSTRAP";
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -142,7 +147,9 @@ fn as_root(target: &str) -> Result<Outcome> {
     let tests = workspace::compile(PACKAGE, Target::Test, target)?;
     // One at a time: each of them loads programs, and timings are judged. What they print is what the journal quotes.
     let mut run = with_agent(privilege, &tests, &agent);
-    run.args(["--ignored", "--test-threads=1", "--nocapture"]).current_dir(workspace::root().join("tests"));
+    run.args(["--ignored", "--test-threads=1", "--nocapture"])
+        .args(REPORT)
+        .current_dir(workspace::root().join("tests"));
     step::run(&mut run)?;
     Ok(Outcome::Done)
 }
@@ -151,7 +158,12 @@ fn as_root(target: &str) -> Result<Outcome> {
 pub fn with_agent(privilege: Privilege, program: &Path, agent: &Path) -> Command {
     // Root's home is another one, so the cache is named.
     let cache = cache::root();
-    privilege.command(program, &[("INFERSCOPE_BIN", agent.as_os_str()), (cache::VARIABLE, cache.as_os_str())])
+    let variables =
+        [("INFERSCOPE_BIN", agent.as_os_str()), (cache::VARIABLE, cache.as_os_str()), (UNSTABLE, OsStr::new("1"))];
+    let mut command = privilege.command(program, &variables);
+    // Engines are installed without bytecode. Where Python may not keep it, each start of vLLM compiles 6,000 files.
+    command.env_remove("PYTHONDONTWRITEBYTECODE");
+    command
 }
 
 fn has_nextest() -> bool {

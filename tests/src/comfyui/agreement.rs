@@ -3,7 +3,7 @@
 //! Prompts are joined by ComfyUI's id. All times are microseconds.
 
 use super::{Own, Prompt};
-use crate::agreement::Spread;
+use crate::agreement::{Differences, Spread};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt;
@@ -27,8 +27,8 @@ pub struct Agreement {
     pub client_gaps: Spread,
     /// Images that ComfyUI made.
     pub images: u64,
-    /// Sentences on what did not agree, at most ten.
-    pub differences: Vec<String>,
+    /// What did not agree.
+    pub differences: Differences,
 }
 
 /// Compares a client's prompts with the agent's records.
@@ -44,11 +44,11 @@ pub fn compare(prompts: &[Prompt], records: &[Value]) -> Agreement {
         agreement.prompts += 1;
         agreement.images += prompt.own.as_ref().map_or(0, |own| own.images);
         let Some(record) = by_id.get(id.as_str()) else {
-            agreement.differs(format!("{id}: no record"));
+            agreement.differences.push(format!("{id}: no record"));
             continue;
         };
         if let Some(difference) = difference(prompt, record) {
-            agreement.differs(format!("{id}: {difference}: {prompt:?} and {record}"));
+            agreement.differences.push(format!("{id}: {difference}: {prompt:?} and {record}"));
             continue;
         }
         agreement.equal += 1;
@@ -124,14 +124,6 @@ fn micros(from: u64, to: u64) -> f64 {
     (to as f64 - from as f64) / 1000.0
 }
 
-impl Agreement {
-    fn differs(&mut self, what: String) {
-        if self.differences.len() < 10 {
-            self.differences.push(what);
-        }
-    }
-}
-
 impl fmt::Display for Agreement {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Agreement { prompts, equal, images, .. } = self;
@@ -146,6 +138,6 @@ impl fmt::Display for Agreement {
         for (name, spread) in rows.into_iter().filter(|(_, spread)| !spread.is_empty()) {
             writeln!(to, "  {name:36} (us, n {:4}) {spread}", spread.len())?;
         }
-        self.differences.iter().try_for_each(|what| writeln!(to, "  DIFFERS {what}"))
+        write!(to, "{}", self.differences)
     }
 }

@@ -5,9 +5,6 @@
 mod boxes;
 mod bundle;
 mod chart;
-#[path = "../live/client.rs"]
-#[allow(dead_code, reason = "the live tests use the rest")]
-mod client;
 mod dashboards;
 mod host;
 mod image;
@@ -19,9 +16,6 @@ mod pod;
 mod promql;
 mod rules;
 mod script;
-#[path = "../live/server.rs"]
-#[allow(dead_code, reason = "the live tests use the rest")]
-mod server;
 mod site;
 mod tool;
 mod unit;

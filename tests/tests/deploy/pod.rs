@@ -3,10 +3,10 @@
 
 use crate::bundle::Bundle;
 use crate::chart::render;
-use crate::client::Client;
-use crate::server::Server;
 use crate::tool::tool;
+use inferscope_tests::client::Client;
 use inferscope_tests::process_group::ProcessGroup;
+use inferscope_tests::server::Server;
 use inferscope_tests::{nvml_folder, sum};
 use serde_json::json;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
 //! Canaries: a prompt that is recognisable as text and one that is recognisable as token ids are nowhere in what the
 //! agent says or keeps, though it reads the messages that carry them.
 
-use crate::{Scene, descendant};
+use crate::{ENGINE, Scene, descendant};
 use inferscope_tests::agent::Agent;
 use inferscope_tests::recorder::{Recorder, Text};
 use inferscope_tests::unusual;
@@ -19,17 +19,28 @@ pub fn nothing_of_a_prompt_is_kept(scene: &Scene) {
     let folder = scene.folder.join("canary");
     let mut loud = Agent::start_with(&folder, "", "trace").expect("an agent with all its logs");
     loud.attached(scene.server.pid()).expect("the probes of the front end");
-    loud.attached(descendant(&scene.server, "VLLM::EngineCor")).expect("the probes of the engine");
+    loud.attached(descendant(scene.server, ENGINE)).expect("the probes of the engine");
     let (tape, log) = (folder.join("tape"), folder.join("recorder"));
     let mut recorder = Recorder::start(&tape, &log, Text::Masked, "log: trace\n").expect("the recorder starts");
     recorder.attached(Some(scene.server.pid())).expect("the probes of the front end");
-    recorder.attached(Some(descendant(&scene.server, "VLLM::EngineCor"))).expect("the probes of the engine");
-    for prompt in [json!(WORD), json!(IDS)] {
-        let body = json!({"model": MODEL, "prompt": prompt, "max_tokens": 4, "user": WORD, "logprobs": 2, "n": 2});
-        let (code, answer) = unusual::ask(scene.server.address(), "/v1/completions", &body.to_string());
+    recorder.attached(Some(descendant(scene.server, ENGINE))).expect("the probes of the engine");
+    let asks = [
+        json!({"prompt": WORD, "logprobs": 2, "n": 2}),
+        json!({"prompt": IDS, "logprobs": 2, "n": 2}),
+        json!({"prompt": WORD, "echo": true, "stream": true}),
+    ];
+    for mut body in asks {
+        for (name, value) in [("model", json!(MODEL)), ("max_tokens", json!(4)), ("user", json!(WORD))] {
+            body[name] = value;
+        }
+        let (code, answer) =
+            unusual::ask(scene.server.address(), &format!("/v1/completions?{WORD}"), &body.to_string());
         assert_eq!(code, 200, "{answer}");
+        assert!(body["echo"].is_null() || answer.contains(WORD), "vLLM echoes the prompt: {answer}");
     }
     recorder.stop().expect("a tape");
+    let taped = fs::read(&tape).expect("a tape");
+    assert!(contains(&taped, b"/v1/completions"), "the tape holds the requests, without their texts");
     in_nothing_said(&loud, &folder, &canaries());
 }
 

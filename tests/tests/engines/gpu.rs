@@ -3,19 +3,19 @@
 
 use crate::{Scene, descendant};
 use inferscope_nvml::{Device, Process, Scenario, Signal};
+use inferscope_tests::agent::{Agent, Start};
 use inferscope_tests::load::{self, Delivery, Limit, Options};
-use inferscope_tests::vllm::MODEL;
+use inferscope_tests::vllm::{MODEL, VllmServer};
+use std::path::Path;
 
 const UUID: &str = "GPU-22222222-0000-0000-0000-000000000000";
 const HELD: u64 = 3 << 30;
 const WATTS: f64 = 250.0;
 
-/// Attaches another agent, whose library knows a device with this server on it, and asks for some tokens.
-pub fn requests_memory_and_energy(scene: Scene, front: &str) {
-    let Scene { server, agent, folder } = scene;
-    agent.stop().expect("the agent ends");
-    let library = inferscope_nvml::install(&folder).expect("a copy of the library");
-    let pid = descendant(&server, "VLLM::Worker");
+/// Attaches an agent whose library knows a device with this server on it, and asks for some tokens.
+pub fn requests_memory_and_energy(server: &VllmServer, folder: &Path, front: &str) {
+    let library = inferscope_nvml::install(folder).expect("a copy of the library");
+    let pid = descendant(server, "VLLM::Worker");
     let device = Device {
         uuid: UUID.into(),
         name: "NVIDIA H100 80GB HBM3".into(),
@@ -26,17 +26,16 @@ pub fn requests_memory_and_energy(scene: Scene, front: &str) {
         ..Device::default()
     };
     let world = Scenario { driver: "580.95.05".into(), devices: vec![device], ..Scenario::default() };
-    world.write(&folder).expect("a scenario");
+    world.write(folder).expect("a scenario");
     let configuration = format!("gpu: {{library: {:?}, telemetry_seconds: 1}}\n", library.display());
-    let mut scene = Scene::watch(server, folder, front, &configuration);
-    scene.agent.attached(descendant(&scene.server, "VLLM::EngineCor")).expect("the probes of the engine");
-    let service = format!("service=\"vllm:{}\"", scene.server.address().port());
-    let held = |agent: &inferscope_tests::agent::Agent| agent.metric("gpu_process_memory_bytes", &[&service]);
+    let start = Start { configuration: &configuration, ..Start::default() };
+    let mut scene = Scene::watch(server, folder, front, &start).with_engine();
+    let service = format!("service=\"vllm:{}\"", server.address().port());
+    let held = |agent: &Agent| agent.metric("gpu_process_memory_bytes", &[&service]);
     scene.agent.wait_until("the server is seen on its device", |agent| Ok(held(agent)? == HELD as f64)).expect("it is");
 
     let limit = Limit::Requests(20);
-    let asked =
-        Options { streams: 4, limit, delivery: Delivery::Streamed, ..Options::new(scene.server.address(), MODEL) };
+    let asked = Options { streams: 4, limit, delivery: Delivery::Streamed, ..Options::new(server.address(), MODEL) };
     let seen = load::collect(&asked);
     let tokens = seen.iter().filter_map(|seen| seen.completion_tokens).sum::<u64>() as f64;
     // Energy is read once a second.

@@ -15,40 +15,41 @@ mod python;
 mod rust;
 mod tls;
 mod triton;
+mod vllm;
 
 use inferscope_tests::agent::{Agent, Start};
 use inferscope_tests::agreement::{Agreement, compare};
 use inferscope_tests::load::Seen;
-use inferscope_tests::vllm::{Options, VllmServer};
-use std::path::PathBuf;
+use inferscope_tests::vllm::VllmServer;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A real vLLM with an agent attached to it.
-struct Scene {
-    server: VllmServer,
+/// How long a load runs. Benchmarks say more: what a longer one proves is printed, not asserted.
+const LOAD_SECONDS: u64 = 10;
+/// Where vLLM's engine is, by the name that it gives itself, as far as a comm goes.
+const ENGINE: &str = "VLLM::EngineCor";
+
+/// A real vLLM that others may have tested before, with an agent of this scene's own attached to it.
+struct Scene<'a> {
+    server: &'a VllmServer,
     agent: Agent,
     folder: PathBuf,
 }
 
-impl Scene {
-    /// `front` is the name of the process that talks to clients ("vllm-rs"); the started one where empty.
-    fn start(name: &str, options: &Options, front: &str) -> Scene {
-        let folder = folder(name);
-        let server = VllmServer::start(options, &folder).expect("the real vLLM serves");
-        Scene::watch(server, folder, front, "")
-    }
-
-    /// An agent of its own for a server that serves already.
-    fn watch(server: VllmServer, folder: PathBuf, front: &str, configuration: &str) -> Scene {
-        Scene::watch_as(server, folder, front, &Start { configuration, ..Start::default() })
-    }
-
-    /// As [`Scene::watch`], with an agent that is started so.
-    fn watch_as(server: VllmServer, folder: PathBuf, front: &str, start: &Start<'_>) -> Scene {
-        let mut agent = Agent::start_as(&folder, start).expect("the agent starts");
-        let pid = if front.is_empty() { server.pid() } else { descendant(&server, front) };
+impl Scene<'_> {
+    /// `front` is the name of the process that talks to clients ("vllm-rs"); the started one where empty. The agent's files
+    /// go to `folder`, which no other has.
+    fn watch<'a>(server: &'a VllmServer, folder: &Path, front: &str, start: &Start<'_>) -> Scene<'a> {
+        let mut agent = Agent::start_as(folder, start).expect("the agent starts");
+        let pid = if front.is_empty() { server.pid() } else { descendant(server, front) };
         agent.attached(pid).expect("the probes of the front end");
-        Scene { server, agent, folder }
+        Scene { server, agent, folder: folder.to_owned() }
+    }
+
+    /// Waits until the engine is watched, too.
+    fn with_engine(mut self) -> Self {
+        self.agent.attached(descendant(self.server, ENGINE)).expect("the probes of the engine");
+        self
     }
 
     /// Compares what a client saw with the agent's records so far, and prints it.
@@ -60,10 +61,10 @@ impl Scene {
     }
 }
 
-/// How long a long load runs. CI has less time.
-fn seconds(default: u64) -> Duration {
+/// How long a load runs.
+fn load_time() -> Duration {
     let said = std::env::var("INFERSCOPE_LOAD_SECONDS").ok();
-    Duration::from_secs(said.map_or(default, |said| said.parse().expect("INFERSCOPE_LOAD_SECONDS is a number")))
+    Duration::from_secs(said.map_or(LOAD_SECONDS, |said| said.parse().expect("INFERSCOPE_LOAD_SECONDS is a number")))
 }
 
 /// An empty folder for a test's files.

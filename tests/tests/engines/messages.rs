@@ -1,15 +1,15 @@
 //! What the engine's own messages tell: everything counted equals vLLM's own counters, and everything timed its means.
 
-use crate::canary::nothing_of_a_prompt_is_kept;
-use crate::seconds;
-use crate::{Scene, descendant, folder, gauges, in_group};
+use crate::{ENGINE, Scene, gauges, in_group, load_time};
 use inferscope::crosscheck::Quantity::{self, GeneratedTokens, InterToken, PromptTokens, Requests, Sequences};
 use inferscope::crosscheck::exposition::Exposition;
 use inferscope::crosscheck::{Figures, Row, Table, compare, page};
 use inferscope_tests::agent::Agent;
 use inferscope_tests::mixed::{Mixed, Sums, Variety};
 use inferscope_tests::offline::Offline;
-use inferscope_tests::vllm::{Frontend, MODEL, Options};
+use inferscope_tests::stopwatch::timed;
+use inferscope_tests::vllm::MODEL;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,59 +17,28 @@ use std::time::{Duration, Instant};
 const WORKERS: u32 = 24;
 /// Requests of the run without a server.
 const OFFLINE_REQUESTS: u32 = 96;
-/// Where the engine is, by the name that it gives itself, as far as a comm goes.
-const ENGINE: &str = "VLLM::EngineCor";
 /// A step of the scheduler admits and ends a few requests at most.
 const ONE_STEP: f64 = 2.0;
 
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_behind_the_python_front_end() {
-    let scene = scene("messages-python", Frontend::Python, "", &[]);
-    agrees(&scene, "Python front end", Variety::Plain, seconds(20));
-    agrees(&scene, "log probabilities, two answers, clients that leave", Variety::Rich, short());
-    scene.agent.nothing_lost();
-    nothing_of_a_prompt_is_kept(&scene);
-    on_the_sockets(scene, "");
-}
-
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_behind_the_rust_front_end() {
-    let scene = scene("messages-rust", Frontend::Rust, "vllm-rs", &[]);
-    agrees(&scene, "Rust front end", Variety::Plain, seconds(20));
-    scene.agent.nothing_lost();
-    on_the_sockets(scene, "vllm-rs");
-}
-
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_of_two_api_servers() {
-    let scene = scene("messages-two", Frontend::Python, "VLLM::APIServer", &["--api-server-count", "2"]);
-    agrees(&scene, "two API servers", Variety::Plain, short());
-    scene.agent.nothing_lost();
-    crate::gpu::requests_memory_and_energy(scene, "VLLM::APIServer");
-}
-
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_of_several_tokens_a_step() {
-    let speculation = r#"{"method":"ngram","num_speculative_tokens":3,"prompt_lookup_max":3}"#;
-    let scene = scene("messages-ngram", Frontend::Python, "", &["--speculative-config", speculation]);
-    let rows = agrees(&scene, "n-gram speculation", Variety::Likeliest, short());
+/// Some outputs are of several tokens.
+pub fn of_several_tokens(scene: &Scene) {
+    let rows = agree(scene, "n-gram speculation", Variety::Likeliest);
     let count = |quantity| row(&rows, quantity).agent.count;
     let (tokens, outputs) = (count(GeneratedTokens), count(InterToken) + count(Sequences));
     println!("{tokens} tokens in {outputs} outputs");
-    assert!(tokens > outputs, "some outputs are of several tokens");
-    scene.agent.nothing_lost();
+    assert!(tokens > outputs, "none is of several tokens");
 }
 
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn messages_without_a_server() {
-    let folder = folder("messages-offline");
-    let mut offline = Offline::start(OFFLINE_REQUESTS, &folder).expect("vLLM loads the model");
-    let mut agent = Agent::start(&folder, "").expect("the agent starts");
+/// Runs a load and compares what both sides say of it. Nothing that was asked before may have been odd.
+pub fn agree(scene: &Scene, what: &str, variety: Variety) -> Vec<Row> {
+    timed(what, || agrees(scene, variety, load_time()))
+}
+
+/// `LLM.generate` in a process of its own.
+pub fn without_a_server(folder: &Path) {
+    let mut offline =
+        timed("the start of vLLM", || Offline::start(OFFLINE_REQUESTS, folder)).expect("vLLM loads the model");
+    let mut agent = Agent::start(folder, "").expect("the agent starts");
     agent.attached(in_group(offline.pid(), ENGINE)).expect("the probes of the engine");
     let done = offline.generate().expect("it generates");
     agent.settle();
@@ -86,29 +55,7 @@ fn messages_without_a_server() {
     nothing_odd(&agent);
 }
 
-/// The same server, seen by another agent at the last of the ends that it may fall back to.
-fn on_the_sockets(scene: Scene, front: &str) {
-    let Scene { server, agent, folder } = scene;
-    agent.stop().expect("the agent ends");
-    let scene = Scene::watch(server, folder, front, "capture: {engine_messages: wire}\n");
-    agrees(&scene, "on the front end's sockets", Variety::Plain, short());
-    scene.agent.nothing_lost();
-}
-
-fn scene(name: &str, frontend: Frontend, front: &str, arguments: &[&str]) -> Scene {
-    let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
-    let mut scene = Scene::start(name, &Options { frontend, arguments, ..Options::default() }, front);
-    let engine = descendant(&scene.server, ENGINE);
-    scene.agent.attached(engine).expect("the probes of the engine");
-    scene
-}
-
-fn short() -> Duration {
-    seconds(15).min(Duration::from_secs(15))
-}
-
-/// Runs a load and compares what both sides say of it.
-fn agrees(scene: &Scene, what: &str, variety: Variety, time: Duration) -> Vec<Row> {
+fn agrees(scene: &Scene, variety: Variety, time: Duration) -> Vec<Row> {
     let server = scene.server.address();
     let (agent_before, server_before) = figures(scene);
     let mixed = Mixed { server, model: MODEL.into(), workers: WORKERS, time, variety };
@@ -117,7 +64,7 @@ fn agrees(scene: &Scene, what: &str, variety: Variety, time: Duration) -> Vec<Ro
     let (agent, own) = figures(scene);
     let rows = compare(&agent.since(&agent_before), &own.since(&server_before));
     let sums = Sums::of(&asked);
-    println!("{what}: {WORKERS} workers for {} s\n{sums:?}\n{}", time.as_secs(), Table(&rows));
+    println!("{WORKERS} workers for {} s\n{sums:?}\n{}", time.as_secs(), Table(&rows));
     assert_eq!(sums.failed, 0, "vLLM answers everything");
     counted(&rows, Requests, sums.requests);
     counted(&rows, Sequences, sums.choices);

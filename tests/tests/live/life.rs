@@ -143,23 +143,32 @@ fn system_calls_do_where_uprobes_do_not() {
         assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "in CI nothing may be skipped: {reason}");
         return eprintln!("skipped: {reason}");
     }
-    for server in [Server::demo(2), Server::python(&["--io", "readv-writev"])] {
-        let mut agent = Agent::start_with(&[&server], "capture: {source: syscalls}\n");
-        agent.wait_attached(&[server.pid()]);
-        let hooks = agent.status()["hooks"].clone();
-        let hooks = hooks.as_array().expect("a list");
-        assert!(hooks.iter().any(|hook| hook["placement"] == "syscall_tracepoint"), "{hooks:?}");
-        let limit = Limit::Requests(3);
-        let seen = load::collect(&Options { streams: 2, limit, ..Options::new(server.address(), server.model()) });
-        let metrics = agent.metrics_after(6);
-        metrics.nothing_was_lost();
-        assert_eq!(metrics.sum("llm_request_total", &[("service", SERVICE)]), Some(6.0));
-        // Every process on the host pays for them, so they go with the last server that needs them.
-        assert!(perf_links(agent.pid()) > 0, "it is on tracepoints");
-        drop(server);
-        let pid = agent.pid();
-        agent.metrics_when("the tracepoints are gone", |_| perf_links(pid) == 0);
-        expect::same_requests(&agent.stop().records, &seen);
+    let servers = [Server::demo(2), Server::python(&["--io", "readv-writev"])];
+    let mut agent = Agent::start_with(&servers.each_ref(), "capture: {source: syscalls}\n");
+    agent.wait_attached(&servers.each_ref().map(Server::pid));
+    let hooks = agent.status()["hooks"].clone();
+    let hooks = hooks.as_array().expect("a list");
+    for server in &servers {
+        let of_server = |hook: &&Value| hook["process"] == server.pid();
+        let by_syscall = |hook: &Value| hook["placement"] == "syscall_tracepoint";
+        assert!(hooks.iter().filter(of_server).any(by_syscall), "{hooks:?}");
+    }
+    let limit = Limit::Requests(3);
+    let seen = servers
+        .each_ref()
+        .map(|server| load::collect(&Options { streams: 2, limit, ..Options::new(server.address(), server.model()) }));
+    let metrics = agent.metrics_after(12);
+    metrics.nothing_was_lost();
+    assert_eq!(metrics.sum("llm_request_total", &[("service", SERVICE)]), Some(12.0));
+    // Every process on the host pays for them, so they go with the last server that needs them.
+    let (pid, pids) = (agent.pid(), servers.each_ref().map(Server::pid));
+    assert!(perf_links(pid) > 0, "it is on tracepoints");
+    drop(servers);
+    agent.metrics_when("the tracepoints are gone", |_| perf_links(pid) == 0);
+    let records = agent.stop().records;
+    for (pid, seen) in pids.iter().zip(&seen) {
+        let of_server = |record: &&Value| record["tgid"] == *pid;
+        expect::same_requests(&records.iter().filter(of_server).cloned().collect::<Vec<_>>(), seen);
     }
 }
 

@@ -5,7 +5,6 @@
 //! machine allows: that is done in docs/journal.
 
 mod agent;
-mod client;
 mod collector;
 mod configuration;
 mod embedded;
@@ -17,6 +16,7 @@ mod pods;
 mod privacy;
 mod privilege;
 mod requests;
-mod server;
 mod supervisor;
 mod transport;
+
+use inferscope_tests::{client, server};

@@ -80,8 +80,9 @@ fn root_gives_up_all_that_is_not_used() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of every kernel");
     assert_eq!(core.split_whitespace().filter(|field| *field == "0").count(), 2, "{core}");
     // A server that starts later is attached to all the same.
-    let later = Server::demo_at(2, server.address().port(), server.model().to_owned());
+    let (port, model) = (server.address().port(), server.model().to_owned());
     drop(server);
+    let later = Server::demo_at(2, port, model);
     agent.wait_attached(&[later.pid()]);
     let seen = load::collect(&Options::new(later.address(), later.model()));
     agent.metrics_after(seen.len() as u64);

@@ -129,7 +129,7 @@ impl Comfy {
 /// Prompts in each mode.
 fn prompts() -> usize {
     let said = std::env::var("INFERSCOPE_PROMPTS").ok();
-    said.map_or(20, |said| said.parse().expect("INFERSCOPE_PROMPTS is a number"))
+    said.map_or(12, |said| said.parse().expect("INFERSCOPE_PROMPTS is a number"))
 }
 
 fn exact(agreement: &Agreement) {

@@ -1,9 +1,10 @@
 //! Collectors as guards: strict ones of our own, rotel, and VictoriaMetrics. `cargo xtask setup --engines` installs them.
 
 use inferscope_tests::process_group::ProcessGroup;
+use inferscope_tests::server::free_port;
 use inferscope_tests::vllm::engines;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -127,9 +128,4 @@ fn start(command: &mut Command, log: &Path, ports: impl IntoIterator<Item = u16>
         }
     }
     group
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    listener.expect("loopback has a free port").port()
 }

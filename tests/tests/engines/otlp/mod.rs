@@ -4,10 +4,9 @@
 
 pub mod collectors;
 
-use crate::folder;
 use collectors::{Rotel, Store, Strict, file, script};
 use inferscope_tests::agent::Agent;
-use inferscope_tests::vllm::{self, VllmServer};
+use inferscope_tests::vllm::VllmServer;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -24,14 +23,11 @@ const STRICT: [(&str, &str); 5] = [
 /// What tells the store's delta series from its cumulative ones.
 const DELTA: &str = "told=delta";
 
-#[test]
-#[ignore = "needs root and the real vLLM: cargo xtask test --engines"]
-fn collectors_are_told_what_happened() {
-    let folder = folder("engines-otlp");
-    fs::create_dir_all(&folder).expect("a folder");
-    let server = VllmServer::start(&vllm::Options::default(), &folder).expect("the real vLLM serves");
-    let (strict, rotel, store) = (Strict::start(&STRICT, &folder), Rotel::start(&folder), Store::start(&folder));
-    let mut agent = Agent::start(&folder, &configuration(&strict, &rotel, &store)).expect("the agent starts");
+/// An agent of its own tells all of them at once.
+pub fn collectors_are_told_what_happened(server: &VllmServer, folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    let (strict, rotel, store) = (Strict::start(&STRICT, folder), Rotel::start(folder), Store::start(folder));
+    let mut agent = Agent::start(folder, &configuration(&strict, &rotel, &store)).expect("the agent starts");
     agent.attached(server.pid()).expect("the probes of the front end");
 
     let port = server.address().port();
@@ -51,7 +47,7 @@ fn collectors_are_told_what_happened() {
     let mut ask = script("otlp_agreement.py");
     ask.args(["store", "--url", &format!("https://localhost:{}", store.port), "--ca", &file("ca.pem")]);
     succeed(ask.arg("--metrics").arg(&page).args(["--service", &service, "--delta", DELTA]));
-    said_nothing_bad(&folder);
+    said_nothing_bad(folder);
 }
 
 /// One destination for each way to each collector.

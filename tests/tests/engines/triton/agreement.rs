@@ -1,6 +1,5 @@
 //! The agent's totals beside Triton's own, and its times beside the clients'.
 
-use inferscope_tests::agent::Agent;
 use inferscope_tests::agreement::Spread;
 use inferscope_tests::sum;
 use inferscope_tests::triton::{Asked, TritonServer};
@@ -49,14 +48,12 @@ impl Totals {
         Totals(models(&page, "nv_inference_count").into_iter().map(|model| (model.clone(), figures(&model))).collect())
     }
 
-    /// By the agent's page.
-    pub fn agents(agent: &Agent, service: &str) -> Totals {
-        let page = agent.get("/metrics").expect("metrics");
+    /// By a page of the agent's.
+    pub fn agents(page: &str, service: &str) -> Totals {
         let service = format!("service=\"{service}\"");
         let figures = |model: &str| {
             let model = format!("model=\"{model}\"");
-            let of =
-                |name: &str, more: &[&str]| sum(&page, name, &[&[model.as_str(), service.as_str()], more].concat());
+            let of = |name: &str, more: &[&str]| sum(page, name, &[&[model.as_str(), service.as_str()], more].concat());
             let stage = |stage| of("triton_compute_duration_seconds_sum", &[stage]) * 1e6;
             Figures {
                 ok: of("triton_request_total", &["status=\"ok\""]),

@@ -1,18 +1,15 @@
 //! Requests that do not end well, each in its own way.
 
-use super::{Options, Scene};
+use super::Scene;
 use inferscope_tests::exchange::post;
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn every_end_is_told_apart() {
-    let scene = Scene::start("engines-triton-failures", &Options::default());
-    a_python_exception(&scene);
-    a_request_that_its_model_refuses(&scene);
-    a_client_that_cancels(&scene);
-    a_client_that_leaves(&scene);
-    an_unknown_model(&scene);
-    scene.agent.nothing_lost();
+/// Each of them, one behind the other.
+pub fn every_end_is_told_apart(scene: &Scene) {
+    a_python_exception(scene);
+    a_request_that_its_model_refuses(scene);
+    a_client_that_cancels(scene);
+    a_client_that_leaves(scene);
+    an_unknown_model(scene);
 }
 
 /// The backend reports the execution as failed, and its response says why.
@@ -21,7 +18,7 @@ fn a_python_exception(scene: &Scene) {
     assert_eq!(asked[0].status, "error");
     let record = scene.record("grpc-0");
     assert_eq!((&record["status"], &record["fault"]), (&"error".into(), &"internal".into()), "{record}");
-    let own = super::Totals::servers(&scene.server).since(&scene.before);
+    let own = scene.own();
     assert_eq!((own.of("fail").ok, own.of("fail").failed), (0.0, 1.0), "Triton counts it as failed, too");
     let errors = scene.metric("triton_request_total", &["model=\"fail\"", "status=\"error\"", "reason=\"internal\""]);
     assert_eq!(errors, 1.0);
@@ -33,7 +30,7 @@ fn a_request_that_its_model_refuses(scene: &Scene) {
     assert_eq!(asked[0].status, "error");
     let record = scene.record("http-0");
     assert_eq!((&record["status"], &record["fault"]), (&"error".into(), &"invalid_argument".into()), "{record}");
-    let own = super::Totals::servers(&scene.server).since(&scene.before);
+    let own = scene.own();
     assert_eq!(own.of("fail").ok, 1.0);
 }
 
@@ -51,7 +48,6 @@ fn a_client_that_cancels(scene: &Scene) {
 fn a_client_that_leaves(scene: &Scene) {
     let asked = scene.server.drive("leave", "slow", &["--responses", "5"]).expect("the client");
     assert_eq!(asked[0].status, "cancelled");
-    std::thread::sleep(std::time::Duration::from_secs(1));
     let record = scene.record("leave-0");
     println!("a client that left: {record}");
     assert!(["cancelled", "ok"].contains(&record["status"].as_str().unwrap_or("")), "{record}");

@@ -1,31 +1,28 @@
 //! Many requests a second: nothing is lost, and Triton's counts are met.
 
-use super::{Options, Scene};
-use crate::seconds;
+use super::Scene;
+use crate::load_time;
 use inferscope_tests::flood::Flood;
-use std::time::Duration;
 
 /// What a model of one FP32 vector is asked.
 const BODY: &str = r#"{"inputs":[{"name":"INPUT0","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}"#;
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn five_hundred_requests_a_second() {
-    let scene = Scene::start("engines-triton-load", &Options::on_demand(&["echo"]));
-    flood(&scene, Some(500.0), 16, seconds(60));
+/// 5,000 requests a second are 20 MB of records: a busy machine may keep the agent from reading for longer than the 8 MiB of
+/// the default hold.
+pub const ROOM: &str = "capture: {ring_bytes: 67108864}\n";
+
+/// A rate that leaves the machine time.
+pub fn five_hundred_requests_a_second(scene: &Scene) {
+    flood(scene, Some(500.0), 16);
 }
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn as_many_as_triton_answers() {
-    // 5,000 requests a second are 20 MB of records: a busy machine may keep the agent from reading for longer than the
-    // 8 MiB of the default hold.
-    let scene =
-        Scene::start_with("engines-triton-rate", &Options::on_demand(&["echo"]), "capture: {ring_bytes: 67108864}\n");
-    flood(&scene, None, 64, seconds(20));
+/// With [`ROOM`].
+pub fn as_many_as_triton_answers(scene: &Scene) {
+    flood(scene, None, 64);
 }
 
-fn flood(scene: &Scene, rate: Option<f64>, clients: u64, time: Duration) {
+fn flood(scene: &Scene, rate: Option<f64>, clients: u64) {
+    let time = load_time();
     let (_, before) = scene.agent.usage().expect("usage");
     let flood = Flood {
         server: scene.server.http(),

@@ -1,15 +1,11 @@
 //! Requests that go well: every protocol, several models at once, streams.
 
+use super::Scene;
 use super::agreement::{Times, percent};
-use super::{Options, Scene};
 use inferscope_tests::triton::Asked;
-use inferscope_tests::vllm::Transport;
 use std::thread;
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn counts_and_sums_are_tritons_own() {
-    let scene = Scene::start("engines-triton-counts", &Options::default());
+pub fn counts_and_sums_are_tritons_own(scene: &Scene) {
     let drive = |mode: &'static str, model: &'static str, more: &'static [&'static str]| {
         let asked = scene.server.drive(mode, model, more).expect("the client");
         assert!(asked.iter().all(|one| one.status == "ok"), "{mode} {model}: {asked:?}");
@@ -29,7 +25,7 @@ fn counts_and_sums_are_tritons_own() {
     assert_eq!((own.of("plain").ok, own.of("sequence").ok, own.of("caller").ok), (600.0, 200.0, 120.0));
     assert_eq!(own.of("echo").ok, 720.0, "120 of them by `caller`");
     assert!(own.of("echo").executions < own.of("echo").executed, "requests were batched");
-    let seen = super::Totals::agents(&scene.agent, &scene.server.service());
+    let seen = scene.seen();
     for model in ["echo", "plain"] {
         let (own, seen) = (own.of(model), seen.of(model));
         let compute = |figures: super::agreement::Figures| figures.input + figures.infer + figures.output;
@@ -38,33 +34,26 @@ fn counts_and_sums_are_tritons_own() {
     }
 }
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn streams_are_timed_as_their_clients_time_them() {
-    let scene = Scene::start("engines-triton-streams", &Options::default());
+pub fn streams_are_timed_as_their_clients_time_them(scene: &Scene) {
     for mode in ["generate_stream", "grpc-stream"] {
-        let few = drive(&scene, mode, &["--count", "20", "--responses", "50"]);
+        let few = drive(scene, mode, &["--count", "10", "--responses", "50"]);
         Times::compare(&few, &scene.records()).assert_close(&format!("{mode}, one at a time"));
     }
     let before = scene.metric("triton_responses_total", &[]);
-    let asked =
-        drive(&scene, "generate_stream", &["--no-ids", "--count", "96", "--parallel", "8", "--responses", "50"]);
+    let asked = drive(scene, "generate_stream", &["--no-ids", "--count", "96", "--parallel", "8", "--responses", "50"]);
     assert_eq!(asked.iter().map(|one| one.responses.len()).sum::<usize>(), 4800);
     scene.totals_agree("and 96 streams of 50 responses, 8 at a time");
     assert_eq!(scene.metric("triton_responses_total", &[]) - before, 4800.0);
-    assert_eq!(scene.metric("triton_request_total", &["status=\"ok\""]), 96.0 + 40.0);
+    assert_eq!(scene.metric("triton_request_total", &["status=\"ok\""]), 96.0 + 20.0);
     // A decoupled model's requests are those of a language model, too.
-    assert_eq!(scene.metric("llm_request_total", &["model=\"stream\""]), 96.0 + 40.0);
-    assert_eq!(scene.metric("llm_time_to_first_token_seconds_count", &["model=\"stream\""]), 96.0 + 40.0);
-    assert_eq!(scene.metric("llm_inter_token_latency_seconds_count", &["model=\"stream\""]), (96.0 + 40.0) * 49.0);
+    assert_eq!(scene.metric("llm_request_total", &["model=\"stream\""]), 96.0 + 20.0);
+    assert_eq!(scene.metric("llm_time_to_first_token_seconds_count", &["model=\"stream\""]), 96.0 + 20.0);
+    assert_eq!(scene.metric("llm_inter_token_latency_seconds_count", &["model=\"stream\""]), (96.0 + 20.0) * 49.0);
     assert_eq!(scene.metric("llm_tokens_generated_total", &[]), 0.0, "a response is not a token");
-    two_hits_for_each_response(&scene, 4800.0 + 2000.0);
+    two_hits_for_each_response(scene, 4800.0 + 1000.0);
 }
 
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn tls_changes_nothing() {
-    let scene = Scene::start("engines-triton-tls", &Options { grpc: Transport::Tls, ..Options::default() });
+pub fn tls_changes_nothing(scene: &Scene) {
     for (mode, model) in [("grpc", "echo"), ("grpc-stream", "stream")] {
         let asked = scene.server.drive(mode, model, &["--count", "20", "--parallel", "2", "--responses", "5"]);
         let asked = asked.expect("the client");
@@ -76,25 +65,19 @@ fn tls_changes_nothing() {
 }
 
 /// The steps of an ensemble are executions of their model and not requests of clients.
-#[test]
-#[ignore = "needs root and the real Triton: cargo xtask test --engines"]
-fn an_ensemble_is_one_request() {
-    let scene = Scene::start("engines-triton-ensemble", &Options::default());
+pub fn an_ensemble_is_one_request(scene: &Scene) {
     let asked = scene.server.drive("http", "pair", &["--count", "30"]).expect("the client");
     assert!(asked.iter().all(|one| one.status == "ok"), "{asked:?}");
     scene.settle();
     let requests = |model: &str| scene.metric("triton_request_total", &[&format!("model=\"{model}\"")]);
     assert_eq!((requests("pair"), requests("echo")), (30.0, 0.0));
-    let own = super::Totals::servers(&scene.server).since(&scene.before);
+    let own = scene.own();
     assert_eq!((own.of("pair").ok, own.of("echo").executed), (30.0, 60.0));
-    scene.agent.nothing_lost();
 }
 
 /// Hits are counted for the host: where another Triton runs on it, they are its as well.
 fn two_hits_for_each_response(scene: &Scene, responses: f64) {
-    let hits = |hook: &str| {
-        scene.agent.metric("inferscope_probe_hits_total", &[&format!("hook=\"{hook}\"")]).expect("metrics")
-    };
+    let hits = |hook: &str| scene.host_metric("inferscope_probe_hits_total", &[&format!("hook=\"{hook}\"")]);
     let all = hits("TRITONBACKEND_ResponseNewFromFactory") + hits("TRITONBACKEND_ResponseSend");
     println!("{all} hits for {responses} responses");
     let status = scene.agent.status().expect("a status");

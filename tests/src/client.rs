@@ -14,6 +14,8 @@ pub struct Client {
 }
 
 impl Client {
+    /// To this server.
+    #[must_use]
     pub fn connect(server: &Server) -> Client {
         let stream = TcpStream::connect(server.address()).expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
@@ -71,6 +73,7 @@ impl Client {
     }
 
     /// What has come of the answer.
+    #[must_use]
     pub fn answer(&self) -> String {
         String::from_utf8_lossy(&self.wire).into_owned()
     }

@@ -1,184 +1,18 @@
 //! How inferences came: requests over HTTP and gRPC, and the calls that follow. Times are milliseconds.
 
+mod play;
+mod wire;
+
 use super::scene::step_all;
-use crate::core::{Core, Input, Options, Output, ProcessChange};
-use crate::engine::Role;
-use crate::event::{Call, ConnKey, Direction, Event, EventKind, Layer, Nanos, Segment, Tgid};
+use crate::core::Output;
+use crate::event::{Direction, EventKind, Layer};
 use inferscope_ebpf::Hook;
+use play::Scene;
 use proptest::prelude::*;
-use std::collections::HashMap;
+use wire::{
+    INFER, OK, PREFACE, SETTINGS, STREAM, TRACE, UNARY, answer, ask, data, field, frame, head, head_with, message, post,
+};
 
-const SERVER: Tgid = Tgid(70);
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
-const INSTANCE: u64 = 0x9000;
-
-/// A Triton server under the agent's eyes.
-struct Scene {
-    core: Core,
-    positions: HashMap<(u64, Direction), u64>,
-    midway: bool,
-}
-
-impl Scene {
-    fn new() -> Scene {
-        let mut core = Core::new(Options::default());
-        core.step(
-            Input::Process(ProcessChange::Started {
-                time: Nanos(0),
-                tgid: SERVER,
-                engine: "triton".into(),
-                service: "triton:8000".into(),
-                root: SERVER,
-                inside: None,
-                role: Role::Frontend,
-                model: String::new(),
-            }),
-            &mut Vec::new(),
-        );
-        Scene { core, positions: HashMap::new(), midway: false }
-    }
-
-    fn event(&mut self, at: u64, layer: Layer, id: u64, thread: u32, hook: Hook, kind: EventKind) -> Vec<String> {
-        let conn = ConnKey { tgid: SERVER, layer, id, generation: 1 };
-        let time = Nanos(at * 1_000_000);
-        let mut out = Vec::new();
-        self.core.step(Input::Kernel(Event { time, conn, hook, midway: self.midway, thread, kind }), &mut out);
-        assert!(!format!("{out:?}").contains("canary"), "no text leaves the core");
-        out.iter().filter_map(line).collect()
-    }
-
-    fn bytes(&mut self, at: u64, fd: u64, thread: u32, direction: Direction, bytes: &[u8]) -> Vec<String> {
-        self.elided(at, fd, thread, direction, bytes, 0)
-    }
-
-    /// A call of whose bytes only the first were copied.
-    fn elided(&mut self, at: u64, fd: u64, thread: u32, direction: Direction, bytes: &[u8], hole: u64) -> Vec<String> {
-        let position = self.positions.entry((fd, direction)).or_default();
-        let total = bytes.len() as u64 + hole;
-        let segment = Segment { direction, position: *position, total, offset: 0, last: true, bytes: bytes.to_vec() };
-        *position += total;
-        self.event(at, Layer::Socket, fd, thread, Hook::Recvmsg, EventKind::Data(segment))
-    }
-
-    fn read(&mut self, at: u64, fd: u64, thread: u32, bytes: &[u8]) -> Vec<String> {
-        self.bytes(at, fd, thread, Direction::Read, bytes)
-    }
-
-    fn write(&mut self, at: u64, fd: u64, bytes: &[u8]) -> Vec<String> {
-        self.bytes(at, fd, 1, Direction::Write, bytes)
-    }
-
-    fn call(&mut self, at: u64, hook: Hook, object: u64, thread: u32, words: &[u64], text: &str) -> Vec<String> {
-        let call = Call { thread, words: words.to_vec(), text: text.into() };
-        self.event(at, Layer::Call, object, thread, hook, EventKind::Call(call))
-    }
-
-    /// A front end makes an inference.
-    fn begin(&mut self, at: u64, request: u64, thread: u32, model: &str, id: &str) -> Vec<String> {
-        let mut said = self.call(at, Hook::TritonRequestNew, request, thread, &[1, u64::MAX], model);
-        if !id.is_empty() {
-            said.extend(self.call(at, Hook::TritonRequestSetId, request, thread, &[], id));
-        }
-        said.extend(self.call(at, Hook::TritonInferAsync, request, thread, &[1], ""));
-        said
-    }
-
-    /// It is executed and answered.
-    fn compute(&mut self, at: u64, request: u64) -> Vec<String> {
-        let (factory, response, now) = (request + 1, request + 2, at * 1_000_000);
-        let mut said = self.call(at, Hook::TritonExecute, INSTANCE, 3, &[1, request], "");
-        said.extend(self.call(at, Hook::TritonFactoryNew, factory, 3, &[request], ""));
-        said.extend(self.call(at, Hook::TritonResponseNew, response, 3, &[request], ""));
-        said.extend(self.call(at, Hook::TritonResponseSend, response, 3, &[1, 0], ""));
-        let words = [INSTANCE, 1, now, now, now, now];
-        said.extend(self.call(at, Hook::TritonReportStatistics, request, 3, &words, ""));
-        said.extend(self.call(at, Hook::TritonRequestDelete, request, 3, &[], ""));
-        said
-    }
-
-    fn tick(&mut self, at: u64) -> Vec<String> {
-        let mut out = Vec::new();
-        self.core.step(Input::Tick(Nanos(at * 1_000_000)), &mut out);
-        out.iter().filter_map(line).collect()
-    }
-}
-
-/// What is said of inferences, and whatever else is not usual.
-fn line(output: &Output) -> Option<String> {
-    match output {
-        Output::Inference(inference) => {
-            let asked = inference.asked.as_ref().map_or("?".to_owned(), |asked| {
-                let by = asked.by.as_ref().map_or(String::new(), |by| {
-                    let offset = |time: Nanos| time.0 / 1_000_000;
-                    let answer = by.answer.map_or(String::new(), |answer| {
-                        let first = answer.first_byte.map_or(0, offset);
-                        format!(" answered={}..{} {}", first, offset(answer.last_byte), answer.status.name())
-                    });
-                    let trace = by.trace.as_ref().map_or("", |_| " traced");
-                    format!(" at={}{trace}{answer}", offset(by.arrival))
-                });
-                format!("{}{by}", asked.protocol.name())
-            });
-            Some(format!("{} {}: {asked}", inference.model, inference.status.name()))
-        }
-        Output::Executed(_) | Output::Volume { .. } => None,
-        other => Some(super::scene::line(other)),
-    }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    [&[0x40][..], &text(name), &text(value)].concat()
-}
-
-const UNARY: &str = "/inference.GRPCInferenceService/ModelInfer";
-const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
-
-fn head(stream: u32, path: &str) -> Vec<u8> {
-    head_with(stream, path, &[])
-}
-
-/// With fields of metadata.
-fn head_with(stream: u32, path: &str, metadata: &[u8]) -> Vec<u8> {
-    let block = [&[0x83][..], &field(":path", path), &field("content-type", "application/grpc"), metadata].concat();
-    frame(1, 4, stream, &block)
-}
-
-/// A `ModelInferRequest` behind its prefix.
-fn message(model: &str, id: &str) -> Vec<u8> {
-    let text = |key: u8, text: &str| [&[key, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    let message = [text(0x0a, model), text(0x12, ""), text(0x1a, id), text(0x2a, "canary")].concat();
-    [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
-}
-
-fn ask(stream: u32, model: &str, id: &str) -> Vec<u8> {
-    [head(stream, UNARY), frame(0, 1, stream, &message(model, id))].concat()
-}
-
-fn answer(stream: u32, status: &str) -> Vec<u8> {
-    [
-        frame(1, 4, stream, b"\x88"),
-        frame(0, 0, stream, b"\0\0\0\0\x02ab"),
-        frame(1, 5, stream, &field("grpc-status", status)),
-    ]
-    .concat()
-}
-
-const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-fn post(path: &str, body: &str) -> Vec<u8> {
-    let length = body.len();
-    format!("POST {path} HTTP/1.1\r\ntraceparent: {TRACE}\r\ncontent-length: {length}\r\n\r\n{body}").into()
-}
-
-const INFER: &str = "/v2/models/echo/infer";
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 const NONE: [&str; 0] = [];
 
 #[test]
@@ -358,11 +192,6 @@ fn what_cannot_be_read_may_have_asked() {
     scene.begin(8000, 0x100, 2, "echo", "");
     scene.compute(8001, 0x100);
     assert_eq!(scene.tick(9100), ["echo ok: in_process"]);
-}
-
-fn data(bytes: &[u8]) -> EventKind {
-    let (direction, total) = (Direction::Read, bytes.len() as u64);
-    EventKind::Data(Segment { direction, position: 0, total, offset: 0, last: true, bytes: bytes.to_vec() })
 }
 
 #[test]

@@ -214,6 +214,14 @@ fn every_metric_there_is_has_a_known_name_unit_and_attributes() {
 }
 
 #[test]
+fn controllers_of_pods_have_known_names() {
+    let schema = Schema::new(&[]);
+    for (kind, name) in resource::CONTROLLERS {
+        assert_eq!(schema.attributes.get(name).map(String::as_str), Some("string"), "{kind}");
+    }
+}
+
+#[test]
 fn what_is_told_of_real_traffic_has_known_names() {
     let schema = Schema::new(&["region"]);
     for tape in tapes() {

@@ -17,6 +17,7 @@ mod objects;
 mod package;
 mod pod;
 mod promql;
+mod rights;
 mod rules;
 mod script;
 #[path = "../live/server.rs"]

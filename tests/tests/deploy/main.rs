@@ -11,6 +11,7 @@ mod client;
 mod dashboards;
 mod host;
 mod image;
+mod joins;
 mod known;
 mod lifecycle;
 mod objects;

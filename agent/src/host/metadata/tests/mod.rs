@@ -127,3 +127,25 @@ fn lists_that_are_none() {
         assert!(list::read(&API[..end], &[]).is_err(), "{end}");
     }
 }
+
+#[test]
+#[ignore = "measures: docs/journal/2026-11-22-pod-labels.md"]
+fn a_full_node() {
+    let padding = format!(r#""spec":{{"containers":[{{"env":[{{"name":"A","value":"{}"}}]}}]}}"#, "x".repeat(12 << 10));
+    let item = |number| {
+        format!(
+            r#"{{"metadata":{{"namespace":"serving","name":"chat-{number}","uid":"{number}","labels":{{"app.kubernetes.io/name":"chat",
+            "pod-template-hash":"7d9f8b6c5","team":"ml"}},"annotations":{{"note":"a \"quoted\" one"}},
+            "ownerReferences":[{{"kind":"ReplicaSet","name":"chat-7d9f8b6c5","controller":true}}]}},{padding}}}"#
+        )
+    };
+    let list = format!(r#"{{"items":[{}]}}"#, (0..500).map(item).collect::<Vec<_>>().join(","));
+    let times = (0..20).map(|_| {
+        let began = std::time::Instant::now();
+        assert_eq!(list::read(list.as_bytes(), &keys(&["name"])).unwrap().len(), 500);
+        began.elapsed()
+    });
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    println!("500 pods, {} bytes: {:?} (median of 20), {:?} at most", list.len(), times[10], times[19]);
+}

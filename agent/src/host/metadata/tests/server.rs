@@ -100,13 +100,12 @@ async fn serve(
         let (stream, _) = listener.accept().await.unwrap();
         let (behaviour, kept, tls) = (told.lock().unwrap().clone(), Arc::clone(kept), tls.clone());
         tokio::spawn(async move {
-            match security {
-                Security::Plain => converse(stream, behaviour, &kept).await,
-                // Who does not believe the certificate goes away.
-                Security::Tls => match tls.accept(stream).await {
-                    Ok(stream) => converse(stream, behaviour, &kept).await,
-                    Err(_) => {}
-                },
+            if security == Security::Plain {
+                return converse(stream, behaviour, &kept).await;
+            }
+            // Who does not believe the certificate goes away.
+            if let Ok(stream) = tls.accept(stream).await {
+                converse(stream, behaviour, &kept).await;
             }
         });
     }

@@ -23,7 +23,7 @@ settings! {
         resources: String = "/var/lib/kubelet/pod-resources/kubelet.sock".to_owned();
         /// How often it is asked, in seconds from 1 to 3600.
         resources_seconds: u32 = 10, must within(1..=3600);
-        /// Labels and owners of servers' pods (inferscope_pod_info, attributes over OTLP). This needs a right, which the
+        /// Labels and owners of pods (inferscope_pod_info, attributes over OTLP). This needs a right, which the
         /// chart gives with its value of the same name: docs/kubernetes.md.
         metadata: Metadata = Metadata::default();
     }

@@ -1,5 +1,6 @@
-//! The pods that servers run in: one series for each, with its owner and those of its labels that the configuration lists, to
-//! be joined with everything about servers. On those themselves they would break every series with each change of a label.
+//! The pods that servers run in, or that have a GPU: one series for each, with its owner and those of its labels that the
+//! configuration lists, to be joined with everything that has `k8s_pod`. On those series themselves they would break every one
+//! with each change of a label.
 
 use super::catalog;
 use super::family::{Book, Family};
@@ -80,12 +81,15 @@ impl Pods {
         Arc::clone(&self.metadata.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Servers run in these pods, and still have series in those that linger.
-    fn show(&self, here: &[(Pod, Option<PodUid>)], lingers: impl Fn(&Name) -> bool) {
+    /// Servers run in these pods, those have devices, and there are still series of servers in the ones that linger.
+    fn show(&self, here: &[(Pod, Option<PodUid>)], holders: &[&Pod], lingers: impl Fn(&Name) -> bool) {
         let metadata = self.metadata();
-        let about = |(pod, uid): &(Pod, Option<PodUid>)| Some(About::new(pod, metadata.of(pod, uid.as_ref())?));
-        let known: BTreeSet<About> = here.iter().filter_map(about).collect();
         let names: BTreeSet<Name> = here.iter().map(|(pod, _)| name(pod)).collect();
+        // Of a pod with servers the uid is known, and tells it from one of that name before it.
+        let others = holders.iter().map(|pod| (*pod, None)).filter(|(pod, _)| !names.contains(&name(pod)));
+        let all = here.iter().map(|(pod, uid)| (pod, uid.as_ref())).chain(others);
+        let known: BTreeSet<About> =
+            all.filter_map(|(pod, uid)| Some(About::new(pod, metadata.of(pod, uid)?))).collect();
         self.info.retain(|about| known.contains(about) || !names.contains(&about.name) && lingers(&about.name));
         for about in &known {
             self.info.with(about, |info| {
@@ -107,16 +111,20 @@ impl Metrics {
         self.pods.metadata()
     }
 
-    /// The pods that servers run in now. Those of servers that ended are shown as long as the servers' series are.
+    /// The pods that servers run in now, to be shown with those that have devices. Those of servers that ended are shown as
+    /// long as the servers' series are.
     pub fn pods(&self, here: &[(Pod, Option<PodUid>)]) {
-        let workloads = self.workloads();
-        let pods = workloads.iter().filter_map(|workload| match &**workload {
-            Workload::Pod(pod) => Some(name(pod)),
-            Workload::Container(_) => None,
-        });
-        let lingering: BTreeSet<Name> = pods.collect();
-        self.pods.show(here, |name| lingering.contains(name));
+        let (workloads, holders) = (self.workloads(), self.holders());
+        let lingering: BTreeSet<Name> = pods(&workloads).map(name).collect();
+        self.pods.show(here, &pods(&holders).collect::<Vec<_>>(), |name| lingering.contains(name));
     }
+}
+
+fn pods(workloads: &[Arc<Workload>]) -> impl Iterator<Item = &Pod> {
+    workloads.iter().filter_map(|workload| match &**workload {
+        Workload::Pod(pod) => Some(pod),
+        Workload::Container(_) => None,
+    })
 }
 
 fn name(pod: &Pod) -> Name {

@@ -1,6 +1,7 @@
 //! Where the names of pods, the holders of devices, and labels and owners come from, or why they do not.
 
 use crate::config;
+use crate::export::otlp::environment;
 use crate::host::allotment::Allotments;
 use crate::host::allotment::kubelet::{Kubelet, Refusal};
 use crate::host::capabilities::{Finding, Verdict};
@@ -38,7 +39,7 @@ fn allotted(socket: &str) -> Result<Allotments, Refusal> {
 
 /// `None` where the configuration wants none.
 fn described(config: &config::Metadata) -> Option<Finding> {
-    let answer = match Source::new(config, |name| std::env::var(name).ok()) {
+    let answer = match Source::new(config, environment::process) {
         Ok(None) => return None,
         Ok(Some(source)) => {
             ask(&source, |error| Unread::Unreachable(error.to_string())).map_err(|refusal| refusal.to_string())

@@ -1,6 +1,7 @@
 //! Labels and owners of servers' pods.
 
 use crate::config;
+use crate::export::otlp::environment;
 use crate::host::inquiry::{Inquiry, Rhythm, Turn};
 use crate::host::metadata::Metadata;
 use crate::host::metadata::source::{Refusal, Source};
@@ -17,18 +18,18 @@ use std::time::Duration;
 const BELIEF: Duration = Duration::MAX;
 
 /// The thread that asks, and what it has to say.
-pub(super) struct Described {
+pub(super) struct Descriptions {
     inquiry: Option<Inquiry>,
     metrics: Arc<Metrics>,
     seen: Arc<Mutex<status::Metadata>>,
 }
 
-impl Described {
+impl Descriptions {
     /// Starts it, where the configuration names somebody to ask.
-    pub(super) fn start(config: &config::Metadata, metrics: Arc<Metrics>) -> anyhow::Result<Described> {
+    pub(super) fn start(config: &config::Metadata, metrics: Arc<Metrics>) -> anyhow::Result<Descriptions> {
         let seen = Arc::new(Mutex::new(status::Metadata::default()));
-        let Some(source) = Source::new(config, |name| std::env::var(name).ok())? else {
-            return Ok(Described { inquiry: None, metrics, seen });
+        let Some(source) = Source::new(config, environment::process)? else {
+            return Ok(Descriptions { inquiry: None, metrics, seen });
         };
         *seen.lock().unwrap_or_else(PoisonError::into_inner) =
             status::Metadata { state: "pending", ..status::Metadata::default() };
@@ -41,7 +42,7 @@ impl Described {
             say(&told, &now);
             *told = now;
         })?;
-        Ok(Described { inquiry: Some(inquiry), metrics, seen })
+        Ok(Descriptions { inquiry: Some(inquiry), metrics, seen })
     }
 
     /// A container is new.

@@ -5,7 +5,7 @@ mod devices;
 mod metadata;
 
 use self::devices::Devices;
-use self::metadata::Described;
+use self::metadata::Descriptions;
 use crate::config::Config;
 use crate::host::container::ContainerId;
 use crate::metric::Metrics;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// The threads, and what they have to say. They end when this is dropped.
 pub(super) struct Pods {
     devices: Devices,
-    described: Described,
+    descriptions: Descriptions,
     containers: BTreeSet<ContainerId>,
 }
 
@@ -25,8 +25,8 @@ impl Pods {
     /// Starts them, as far as the configuration wants them.
     pub(super) fn start(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Pods> {
         let devices = Devices::start(config, Arc::clone(metrics))?;
-        let described = Described::start(&config.pods.metadata, Arc::clone(metrics))?;
-        Ok(Pods { devices, described, containers: BTreeSet::new() })
+        let descriptions = Descriptions::start(&config.pods.metadata, Arc::clone(metrics))?;
+        Ok(Pods { devices, descriptions, containers: BTreeSet::new() })
     }
 
     /// A server in a container that was not there a moment ago may have a device, and its pod labels.
@@ -35,14 +35,14 @@ impl Pods {
             known.iter().filter_map(|server| server.identity.enclosed.container.clone()).collect();
         if !containers.is_subset(&self.containers) {
             self.devices.prompt();
-            self.described.prompt();
+            self.descriptions.prompt();
         }
         self.containers = containers;
-        self.described.refresh(known);
+        self.descriptions.refresh(known);
     }
 
     /// What is known by now.
     pub(super) fn status(&self) -> status::Pods {
-        status::Pods { metadata: self.described.status(), ..self.devices.status() }
+        status::Pods { metadata: self.descriptions.status(), ..self.devices.status() }
     }
 }

@@ -67,6 +67,14 @@ impl Allotments {
         self.by_name.is_empty()
     }
 
+    /// The containers that have a device, or a part of one, alone.
+    pub fn holders(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.by_name.values().filter_map(|holder| match holder {
+            Holder::One(workload) => Some(workload),
+            Holder::Several => None,
+        })
+    }
+
     /// The only container that has a whole device. Plugins name it by its UUID, GKE's by its number, AMD's by its place on
     /// the bus.
     #[must_use]

@@ -102,7 +102,7 @@ pub const SECTIONS: &[(&str, &[&Metric])] = &[
     ("ComfyUI", COMFYUI),
     ("GPU", GPU),
     ("GPU, by DCGM's names (only with gpu.dcgm_names)", DCGM),
-    ("Pods that servers run in (only with pods.metadata)", PODS),
+    ("Pods (only with pods.metadata)", PODS),
     ("The agent about itself", OWN),
 ];
 

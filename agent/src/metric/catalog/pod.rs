@@ -1,4 +1,4 @@
-//! Pods that servers run in.
+//! Pods that servers run in, or that have a GPU.
 
 use super::{Kind, Metric, Unit};
 
@@ -13,7 +13,7 @@ pub const POD: Metric = Metric {
     kind: Kind::Gauge,
     unit: Unit::Count,
     labels: &["k8s_namespace", "k8s_pod", "owner_kind", "owner_name"],
-    help: "Always 1: a pod that servers run in, with its deployment or other controller, and those of its labels that \
-           pods.metadata.labels lists, each as label_ and its key with _ for what is no letter or digit; for joins on \
-           k8s_namespace and k8s_pod",
+    help: "Always 1: a pod that servers run in, or that has a GPU or MIG instance, with its deployment or other controller, and \
+           those of its labels that pods.metadata.labels lists, each as label_ and its key with _ for what is no letter or \
+           digit; for joins on k8s_namespace and k8s_pod",
 };

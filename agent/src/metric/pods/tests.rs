@@ -5,6 +5,8 @@
 use super::*;
 use crate::config::Config;
 use crate::event::Nanos;
+use crate::host::allotment::Allotments;
+use crate::host::allotment::kubelet::{Devices, List, OfContainer, OfPod};
 use crate::host::metadata::list;
 use crate::service::Service;
 use prometheus_client::encoding::text;
@@ -63,6 +65,23 @@ fn pods_of_servers_have_one_series_each() {
     metrics.described(metadata(&[("a", r#","team":"z""#), ("b", "")]));
     metrics.pods(&[pod("a"), pod("b")]);
     assert_eq!(shown(&metrics), [format!(r#"k8s_pod="a",{OWNER},label_team="z"}} 1"#), b]);
+}
+
+#[test]
+fn pods_with_devices_are_shown_too() {
+    let metrics = Metrics::new(&Config::default());
+    metrics.described(metadata(&[("a", ""), ("b", ""), ("c", "")]));
+    let given = |name: &str, device: &str| {
+        let devices = vec![Devices { resource: "nvidia.com/gpu".into(), ids: vec![device.into()] }];
+        let containers = vec![OfContainer { name: "main".into(), devices }];
+        OfPod { name: name.into(), namespace: "serving".into(), containers }
+    };
+    // Nobody knows whose a device of two pods is: no series of it has a pod.
+    let pods = vec![given("a", "GPU-1"), given("b", "GPU-2"), given("b", "GPU-3"), given("c", "GPU-3::1")];
+    metrics.allotted(Arc::new(Allotments::of(&List { pods })));
+    metrics.pods(&[pod("a")]);
+    let expected = ["a", "b"].map(|name| format!(r#"k8s_pod="{name}",{OWNER}}} 1"#));
+    assert_eq!(shown(&metrics), expected);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const SECOND: &str = "canary-5d1e-second-token";
 /// Where it runs, as labels.
 const WHERE: [(&str, &str); 2] = [("k8s_namespace", "serving"), ("k8s_pod", POD)];
 
-/// The pod, and more of it than was asked for.
+/// The pod, and more of it than was asked for; and the one that has the other instance.
 fn pods() -> String {
     let uid = UID.replace('_', "-");
     format!(
@@ -30,7 +30,8 @@ fn pods() -> String {
         "labels":{{"app.kubernetes.io/name":"chat","team":"ml","{CANARY}":"1","secret":"{CANARY}","pod-template-hash":"7d9f8b6c5"}},
         "annotations":{{"note":"{CANARY}"}},
         "ownerReferences":[{{"kind":"ReplicaSet","name":"chat-7d9f8b6c5","controller":true}}]}},
-        "spec":{{"containers":[{{"name":"vllm","env":[{{"name":"HF_TOKEN","value":"{CANARY}"}}]}}]}}}}]}}"#
+        "spec":{{"containers":[{{"name":"vllm","env":[{{"name":"HF_TOKEN","value":"{CANARY}"}}]}}]}}}},
+        {{"metadata":{{"namespace":"serving","name":"images-0","ownerReferences":[{{"kind":"StatefulSet","name":"images","controller":true}}]}}}}]}}"#
     )
 }
 
@@ -100,7 +101,8 @@ fn labels_owners_and_devices_of_a_pod_meet() {
     let expected = format!(
         r#"inferscope_pod_info{{k8s_namespace="serving",k8s_pod="{POD}",owner_kind="Deployment",owner_name="chat","#
     ) + r#"label_app_kubernetes_io_name="chat",label_team="ml"} 1"#;
-    assert_eq!(info, [expected.as_str()]);
+    let others = r#"inferscope_pod_info{k8s_namespace="serving",k8s_pod="images-0",owner_kind="StatefulSet",owner_name="images"} 1"#;
+    assert_eq!(info, [expected.as_str(), others]);
     assert_eq!(metrics.sum("llm_request_total", &WHERE), Some(1.0), "{}", metrics.text);
     assert_eq!(metrics.sum("llm_request_total", &[("gpu", MIG)]), Some(1.0));
     let held = |labels: &[(&str, &str)]| metrics.sum("gpu_memory_used_bytes", labels);
@@ -111,13 +113,13 @@ fn labels_owners_and_devices_of_a_pod_meet() {
     let status = agent.status();
     let (resources, devices) = (&status["pods"]["resources"], &status["pods"]["devices"]);
     assert_eq!((resources, devices), (&"working".into(), &2.into()));
-    assert_eq!(status["pods"]["metadata"], serde_json::json!({"state": "working", "pods": 1}));
+    assert_eq!(status["pods"]["metadata"], serde_json::json!({"state": "working", "pods": 2}));
 
     let file = folder.path("check.yaml");
     fs::write(&file, &configuration).expect("the folder is writable");
     let check = Command::new(binary()).args(["check", "--config"]).arg(&file).output().expect("check runs");
     let check = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(check.contains("labels and owners of 1 pods of gpu-7"), "{check}");
+    assert!(check.contains("labels and owners of 2 pods of gpu-7"), "{check}");
     over(agent, &collector, &metrics, &[&status.to_string(), &check]);
 }
 

@@ -5,7 +5,7 @@
 
 use super::{Described, Metadata, Owner};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,14 +17,20 @@ const MOST_PODS: usize = 4096;
 /// The label by which a deployment tells its replica sets apart: they are called as it is, with this at the end.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
-/// Where a list can't be read.
+/// Why a list can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no list of pods (line {line}, column {column})")]
-pub struct Unreadable {
-    /// From 1; 0 where it isn't known.
-    pub line: usize,
-    /// From 1.
-    pub column: usize,
+pub enum Unusable {
+    /// It is none, seen here.
+    #[error("no list of pods (line {line}, column {column})")]
+    Unreadable {
+        /// From 1; 0 where it isn't known.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// It is of more than a node.
+    #[error("more than {MOST_PODS} pods, which no node has")]
+    TooMany,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +39,7 @@ struct List<'a> {
     items: Items<'a>,
 }
 
+/// At most one more than is taken.
 struct Items<'a>(Vec<Item<'a>>);
 
 #[derive(Deserialize)]
@@ -76,9 +83,12 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 ///
 /// # Errors
 /// Where it is none, or has more pods than any node.
-pub fn read(json: &[u8], keys: &[String]) -> Result<Metadata, Unreadable> {
-    let list: List<'_> =
-        serde_json::from_slice(json).map_err(|error| Unreadable { line: error.line(), column: error.column() })?;
+pub fn read(json: &[u8], keys: &[String]) -> Result<Metadata, Unusable> {
+    let list: List<'_> = serde_json::from_slice(json)
+        .map_err(|error| Unusable::Unreadable { line: error.line(), column: error.column() })?;
+    if list.items.0.len() > MOST_PODS {
+        return Err(Unusable::TooMany);
+    }
     let pods = list.items.0.into_iter().filter_map(|item| described(item.metadata, keys)).collect();
     Ok(Metadata { node: None, pods })
 }
@@ -139,12 +149,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
                 let mut items = Vec::new();
-                while let Some(item) = list.next_element()? {
-                    if items.len() >= MOST_PODS {
-                        return Err(A::Error::custom("too many"));
-                    }
+                while items.len() <= MOST_PODS {
+                    let Some(item) = list.next_element()? else { return Ok(Items(items)) };
                     items.push(item);
                 }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Items(items))
             }
         }

@@ -4,7 +4,7 @@
 //! redirect is followed: the token goes where the configuration says, and there only over TLS.
 
 use super::Metadata;
-use super::list::{self, Unreadable};
+use super::list::{self, Unusable};
 use crate::config::{self, Certificate, PodSource, node_name};
 use crate::host::inquiry::Question;
 use crate::https::{Scheme, Trust, Version, connector, reason};
@@ -83,7 +83,7 @@ pub enum Refusal {
     TooLong,
     /// Something else.
     #[error("{0}")]
-    Unreadable(#[from] Unreadable),
+    Unusable(#[from] Unusable),
 }
 
 impl Who {
@@ -117,7 +117,8 @@ impl Source {
                     Unsaid("`node` is not set, and NODE_NAME of the environment is no node's name".to_owned())
                 })?;
                 let server = api(config, &variable)?;
-                // From the API server's cache: it is as new as a watch, and costs the store behind it nothing.
+                // From the API server's cache: as new as a watch, and its store is not asked. Such an answer is always a
+                // whole one, so there are no pages to ask for.
                 let wanted = format!("fieldSelector=spec.nodeName%3D{node}&resourceVersion=0");
                 (Who::Api, format!("{server}/api/v1/pods?{wanted}"))
             }

@@ -7,6 +7,7 @@ mod server;
 
 use super::*;
 use crate::host::container::Enclosed;
+use list::Unusable;
 
 const KUBELET: &[u8] = include_bytes!("../testdata/kubelet.json");
 const API: &[u8] = include_bytes!("../testdata/api.json");
@@ -105,7 +106,8 @@ fn what_is_not_wanted_does_not_leave_the_decoder() {
         r#"{"items":"canary"}"#,
     ] {
         let error = list::read(broken.as_bytes(), &[]).unwrap_err();
-        assert!(!format!("{error:?} {error}").contains("canary") && error.line == 1, "{error:?}");
+        assert!(matches!(error, Unusable::Unreadable { line: 1, .. }), "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
     }
 }
 
@@ -121,7 +123,8 @@ fn lists_that_are_none() {
         format!(r#"{{"items":[{}]}}"#, (0..count).map(item).collect::<Vec<_>>().join(","))
     };
     assert_eq!(list::read(many(4096).as_bytes(), &[]).unwrap().len(), 4096);
-    assert!(list::read(many(4097).as_bytes(), &[]).is_err());
+    assert_eq!(list::read(many(4097).as_bytes(), &[]), Err(Unusable::TooMany));
+    assert_eq!(list::read(many(5000).as_bytes(), &[]), Err(Unusable::TooMany));
     // Cut anywhere, it is none.
     for end in 0..API.trim_ascii_end().len() {
         assert!(list::read(&API[..end], &[]).is_err(), "{end}");

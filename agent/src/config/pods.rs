@@ -37,9 +37,9 @@ settings! {
         source: PodSource = PodSource::None;
         /// Keys of the labels that are shown, at most 32. Others are passed over where they are read.
         labels: LabelKeys = LabelKeys::default();
-        /// Where it is asked; null: https://NODE_IP:10250 for the kubelet, else
-        /// https://KUBERNETES_SERVICE_HOST:KUBERNETES_SERVICE_PORT, all of them variables of the environment. A kubelet's
-        /// port for reading is http://…:10255, where there still is one.
+        /// Where it is asked; null: https://$NODE_IP:10250 for the kubelet, else
+        /// https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT. These variables of the environment may stand in other
+        /// addresses, too: a kubelet's port for reading is http://$NODE_IP:10255, where there still is one.
         address: Option<String> = None, must |text: &Option<String>| {
             text.iter().try_for_each(|text| address(text, "https://10.0.0.1:10250"))
         };

@@ -47,13 +47,16 @@ fn what_the_document_joins_is_what_it_says() {
         memory("chat-1", 3),
         memory("chat-2", 4),
         memory("images-1", 5),
-        json!({"series": r#"gpu_memory_used_bytes{uuid="nobody's"}"#, "values": "9x10"}),
+        // A device of which only the instances are somebody's.
+        json!({"series": r#"gpu_memory_used_bytes{uuid="cut",mig_device=""}"#, "values": "9x10"}),
+        memory("images-2", 6),
+        info("images-2", "images", "pictures"),
     ];
     let owner = |name: &str, value: u32| json!({"labels": format!(r#"{{k8s_namespace="serving",owner_name="{name}"}}"#), "value": value});
     let team = |name: &str, value: u32| json!({"labels": format!(r#"{{label_team="{name}"}}"#), "value": value});
     let case = json!({"evaluation_interval": "1m", "tests": [{"interval": "1m", "input_series": input, "promql_expr_test": [
         {"expr": by_deployment, "eval_time": "10m", "exp_samples": [owner("chat", 3), owner("images", 1)]},
-        {"expr": by_team, "eval_time": "10m", "exp_samples": [team("text", 7), team("pictures", 5)]},
+        {"expr": by_team, "eval_time": "10m", "exp_samples": [team("text", 7), team("pictures", 11)]},
     ]}]});
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("joins.yaml");
     fs::write(&file, case.to_string()).expect("the target folder is writable");

@@ -44,5 +44,5 @@ fn whom_to_ask_for_pods_must_be_known_before_anything_starts() {
     let output = agent.args(["run", "--config"]).arg(&path).env_remove("NODE_IP").output().expect("the agent starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("neither `address` nor NODE_IP of the environment is set"), "{said}");
+    assert!(said.contains("NODE_IP of the environment is not set, for https://$NODE_IP:10250"), "{said}");
 }

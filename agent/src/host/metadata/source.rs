@@ -23,6 +23,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest list that is read. A pod is some 10 KB in the kubelet's, and a node has at most some hundred.
 const LIST_BYTES: usize = 32 << 20;
 
+/// Where they are, where the configuration does not say.
+const KUBELET: &str = "https://$NODE_IP:10250";
+const API: &str = "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT";
+/// What may stand in an address, behind a dollar.
+const VARIABLES: [&str; 3] = ["NODE_IP", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
+
 /// Metadata alone: environments and the like do not leave the API server.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const JSON: &str = "application/json";
@@ -111,12 +117,12 @@ impl Source {
         let node = node(config, &variable);
         let (who, uri) = match source {
             PodSource::None => return Ok(None),
-            PodSource::Kubelet => (Who::Kubelet, format!("{}/pods", kubelet(config, &variable)?)),
+            PodSource::Kubelet => (Who::Kubelet, format!("{}/pods", address(config, KUBELET, &variable)?)),
             PodSource::Api => {
                 let node = node.as_ref().ok_or_else(|| {
                     Unsaid("`node` is not set, and NODE_NAME of the environment is no node's name".to_owned())
                 })?;
-                let server = api(config, &variable)?;
+                let server = address(config, API, &variable)?;
                 // From the API server's cache: as new as a watch, and its store is not asked. Such an answer is always a
                 // whole one, so there are no pages to ask for.
                 let wanted = format!("fieldSelector=spec.nodeName%3D{node}&resourceVersion=0");
@@ -195,20 +201,23 @@ fn node(config: &config::Metadata, variable: &impl Fn(&str) -> Option<String>) -
     node_name(&node).is_ok().then(|| node.as_str().into())
 }
 
-fn kubelet(config: &config::Metadata, variable: &impl Fn(&str) -> Option<String>) -> Result<String, Unsaid> {
-    let said = config.address.as_deref().map(|address| address.trim_end_matches('/').to_owned());
-    let own = || variable("NODE_IP").map(|ip| format!("https://{}:10250", bracketed(&ip)));
-    said.or_else(own).ok_or_else(|| Unsaid("neither `address` nor NODE_IP of the environment is set".to_owned()))
-}
-
-fn api(config: &config::Metadata, variable: &impl Fn(&str) -> Option<String>) -> Result<String, Unsaid> {
-    let said = config.address.as_deref().map(|address| address.trim_end_matches('/').to_owned());
-    let own = || {
-        let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
-        Some(format!("https://{}:{port}", bracketed(&host)))
-    };
-    let unsaid = "neither `address` nor KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT of the environment are set";
-    said.or_else(own).ok_or_else(|| Unsaid(unsaid.to_owned()))
+/// The configured address, else this, with the variables that stand in it.
+fn address(
+    config: &config::Metadata,
+    default: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<String, Unsaid> {
+    let mut address = config.address.as_deref().unwrap_or(default).trim_end_matches('/').to_owned();
+    for name in VARIABLES {
+        let placeholder = format!("${name}");
+        if !address.contains(&placeholder) {
+            continue;
+        }
+        let value =
+            variable(name).ok_or_else(|| Unsaid(format!("{name} of the environment is not set, for {address}")))?;
+        address = address.replace(&placeholder, &bracketed(&value));
+    }
+    Ok(address)
 }
 
 /// A host as addresses have it.

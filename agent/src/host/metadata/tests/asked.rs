@@ -93,7 +93,8 @@ fn what_the_environment_says() {
         ("source: kubelet", &[("NODE_IP", "10.0.0.1")], Ok(Some("https://10.0.0.1:10250/pods"))),
         ("source: kubelet", &[("NODE_IP", "fd00::7")], Ok(Some("https://[fd00::7]:10250/pods"))),
         ("source: kubelet, address: \"http://n:10255/\"", &[], Ok(Some("http://n:10255/pods"))),
-        ("source: kubelet", &[], Err("neither `address` nor NODE_IP")),
+        ("source: kubelet, address: \"http://$NODE_IP:10255\"", &[("NODE_IP", "h")], Ok(Some("http://h:10255/pods"))),
+        ("source: kubelet", &[], Err("NODE_IP of the environment is not set")),
         (
             "source: api",
             &[("NODE_NAME", "n"), ("KUBERNETES_SERVICE_HOST", "fd00::1"), ("KUBERNETES_SERVICE_PORT", "443")],

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Invalid, parse_log_filter};
 use crate::export::otlp::environment;
+use crate::host::metadata::source::Source;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -226,13 +227,17 @@ impl Settings {
 }
 
 impl Run {
-    /// As [`Settings::load`], the address as the command line says, and what the OTEL_* variables say.
+    /// As [`Settings::load`], the address as the command line says, and what the OTEL_* variables say. Others that settings
+    /// refer to must be there.
     ///
     /// # Errors
     /// With every problem of the file at once, or every one of the environment.
     pub fn load(&self) -> Result<Config, Invalid> {
         let mut loaded = self.settings.load()?;
         loaded.otlp = environment::complete(loaded.otlp, &environment::process).map_err(Invalid::environment)?;
+        // Whom to ask must be known before anything starts.
+        Source::new(&loaded.pods.metadata, environment::process)
+            .map_err(|unsaid| Invalid::environment(vec![unsaid.to_string()]))?;
         loaded.listen = self.listen.unwrap_or(loaded.listen);
         Ok(loaded)
     }

@@ -83,6 +83,8 @@ pub enum Issue {
     GpuRequestsOverBound,
     /// The kubelet did not say as it should which pods have which devices; what it said last holds for a minute.
     PodResourcesUnread,
+    /// Labels and owners of pods were not told as they should; what was told last holds.
+    PodMetadataUnread,
 }
 
 impl Issue {
@@ -127,6 +129,7 @@ impl Issue {
         Issue::LogLineTooLong,
         Issue::GpuRequestsOverBound,
         Issue::PodResourcesUnread,
+        Issue::PodMetadataUnread,
     ];
 
     /// Label value.
@@ -172,6 +175,7 @@ impl Issue {
             Issue::LogLineTooLong => "log_line_too_long",
             Issue::GpuRequestsOverBound => "gpu_requests_over_bound",
             Issue::PodResourcesUnread => "pod_resources_unread",
+            Issue::PodMetadataUnread => "pod_metadata_unread",
         }
     }
 }

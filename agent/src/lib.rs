@@ -14,6 +14,7 @@ pub mod engine;
 pub mod event;
 pub mod export;
 pub mod host;
+pub mod https;
 pub mod issue;
 pub mod job;
 pub mod kernel;

@@ -108,7 +108,7 @@ impl Daemon<'_> {
             otlp
         });
         let gpus = Gpus::start(&config, metrics.clone(), live.known.clone())?;
-        let pods = Pods::start(&config, metrics.clone())?;
+        let pods = Pods::start(&config, &metrics)?;
         exposed.set_health(Health::Working);
         tracing::info!("metrics on http://{address}/metrics, state on http://{address}/status");
         let mut supervisor = Supervisor::new();

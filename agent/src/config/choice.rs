@@ -71,6 +71,28 @@ choice! {
 }
 
 choice! {
+    /// Who is asked for labels and owners of pods.
+    PodSource {
+        /// Nobody.
+        None = "none",
+        /// The node's kubelet.
+        Kubelet = "kubelet",
+        /// The API server.
+        Api = "api",
+    }
+}
+
+choice! {
+    /// Which certificates are taken.
+    Certificate {
+        /// Those that somebody trusted has signed.
+        Verified = "verified",
+        /// Anybody's.
+        Unverified = "unverified",
+    }
+}
+
+choice! {
     /// How a collector is spoken to.
     Protocol {
         /// gRPC.

@@ -21,16 +21,18 @@ mod tests;
 mod trust;
 mod yaml;
 
-pub use self::choice::{Aggregation, Compression, EngineMessages, Http, Protocol, Source, Temporality};
+pub use self::choice::{
+    Aggregation, Certificate, Compression, EngineMessages, Http, PodSource, Protocol, Source, Temporality,
+};
 pub use self::gpu::Gpu;
 pub use self::otlp::{Destination, Destinations, Otlp, Spans, Texts, Tls};
-pub use self::pods::Pods;
+pub use self::pods::{LabelKeys, Metadata, Pods};
 pub use self::problem::Invalid;
 pub use self::target::{EngineSettings, Engines, Labels, ServerRule, Servers, Workflows};
 
 use self::problem::{Path, Problem, Problems};
-pub use self::rule::endpoint;
 use self::rule::{bucket_bounds, log_filter, ring_bytes, within};
+pub use self::rule::{endpoint, node_name};
 use self::setting::{Setting, settings};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::{fs, io};

@@ -1,6 +1,6 @@
 //! Which values of a setting make sense. Pure; each rule says what is wrong in words that tell how to put it right.
 
-use crate::metric::catalog;
+use crate::metric::{POD_LABEL, catalog};
 use crate::service::Workload;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -56,6 +56,9 @@ pub fn label_name(name: &str) -> Result<(), String> {
     if name.starts_with("__") {
         return Err("label names that begin with `__` belong to Prometheus".to_owned());
     }
+    if name.starts_with(POD_LABEL) {
+        return Err(format!("labels of pods begin with `{POD_LABEL}`; choose another"));
+    }
     if name == "le" || Workload::LABELS.contains(&name) || catalog::all().any(|metric| metric.labels.contains(&name)) {
         return Err("Inferscope's own metrics have a label of this name; choose another".to_owned());
     }
@@ -79,9 +82,37 @@ pub fn header_name(name: &str) -> Result<(), String> {
 
 /// Where a collector listens.
 pub fn endpoint(text: &str) -> Result<(), String> {
+    address(text, "http://collector:4317")
+}
+
+/// Where a server listens; `example` is such an address.
+pub fn address(text: &str, example: &str) -> Result<(), String> {
     let uri: Option<hyper::Uri> = text.parse().ok();
     let known = uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    if known { Ok(()) } else { Err(format!("expected an address like http://collector:4317, found {text:?}")) }
+    if known { Ok(()) } else { Err(format!("expected an address like {example}, found {text:?}")) }
+}
+
+/// A name of a node of Kubernetes.
+pub fn node_name(name: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if !name.is_empty() && name.len() <= 253 && name.chars().all(known) {
+        return Ok(());
+    }
+    Err(format!("expected the name of a node, of letters in lower case, digits, `-` and `.`, found {name:?}"))
+}
+
+/// The key of a label in Kubernetes.
+pub fn label_key(key: &str) -> Result<(), String> {
+    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let whole = |text: &str, most: usize| {
+        let ends = |c: char| c.is_ascii_alphanumeric();
+        text.len() <= most && text.chars().all(inner) && text.starts_with(ends) && text.ends_with(ends)
+    };
+    if whole(name, 63) && prefix.is_none_or(|prefix| whole(prefix, 253)) {
+        return Ok(());
+    }
+    Err(format!("expected the key of a label like app.kubernetes.io/name, found {key:?}"))
 }
 
 /// A share.

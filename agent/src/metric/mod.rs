@@ -12,6 +12,7 @@ mod family;
 mod gpu;
 mod label;
 mod name;
+mod pods;
 mod schedule;
 mod sink;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod triton;
 
 pub use distribution::Exemplar;
 pub use family::Resolution;
-pub use label::labelled;
+pub use label::{labelled, sanitised};
+pub use pods::{POD_LABEL, pod_label};
 pub use sink::{Metrics, Running, SelfUsage};

@@ -15,6 +15,7 @@ use super::label::{
     OfServer, Outcome, Refused, Server, Shipment, Sourced, StandingOf, Unsupported, labelled,
 };
 use super::name::Names;
+use super::pods::Pods;
 use super::schedule::{Schedules, Shared};
 use super::triton::{self, Generations, Inferences};
 use crate::config::{Buckets, Config};
@@ -26,7 +27,7 @@ use crate::issue::Issue;
 use crate::job;
 use crate::request::ask::Refusal;
 use crate::request::{Inference, Quality, Record};
-use crate::service::Service;
+use crate::service::{Service, Workload};
 use crate::status::{Attachment, Process};
 use inferscope_ebpf::{Counts, Hook, Loss};
 use prometheus_client::metrics::counter::Counter;
@@ -61,6 +62,7 @@ pub struct Metrics {
     differences: Differences,
     exports: Exports,
     pub(super) gpus: Gpus,
+    pub(super) pods: Pods,
     events: Family<ByHook, Counter>,
     lost: Family<Lost, Counter>,
     issues: Family<ByIssue, Counter>,
@@ -137,6 +139,7 @@ impl Metrics {
             differences: Differences::new(&mut book),
             exports: Exports::new(&mut book),
             gpus: Gpus::new(&mut book, &config.gpu),
+            pods: Pods::new(&mut book),
             events: counter(&mut book, &catalog::EVENTS),
             lost: counter(&mut book, &catalog::EVENTS_LOST),
             issues: counter(&mut book, &catalog::ISSUES),
@@ -470,6 +473,11 @@ impl Metrics {
     /// The model that a service answers for, where it is one only.
     pub(super) fn only_model(&self, engine: &'static str, service: &Service) -> Option<Arc<str>> {
         self.state().models.only(engine, service)
+    }
+
+    /// Where the servers run that have series.
+    pub(super) fn workloads(&self) -> Vec<Arc<Workload>> {
+        self.state().servers.keys().filter_map(|(_, service)| service.workload.clone()).collect()
     }
 
     /// The metrics as they stand now, for an encoder.

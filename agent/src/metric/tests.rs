@@ -174,6 +174,7 @@ pub(crate) fn full() -> Metrics {
     let unsupported = Attachment::Unsupported { reason: "no_libc".into(), explanation: String::new() };
     metrics.processes(&[process(Attachment::Attached), process(unsupported), process(Attachment::NotNeeded)]);
     metrics.compared(vec![compared(3.0)], 0);
+    workload::described(&metrics);
     metrics.exported("otlp_spans", &"c:4317".into(), "ok");
     metrics.spans_exported(&"c:4317".into(), "sent", 6);
     metrics.job(&job());

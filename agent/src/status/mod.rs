@@ -28,7 +28,7 @@ pub struct Status {
     pub losses: Vec<Loss>,
     /// Where figures of GPUs come from, and which there are not.
     pub gpu: gpu::Gpu,
-    /// Whether the kubelet tells which pods have which devices.
+    /// What is told of pods.
     pub pods: Pods,
 }
 
@@ -54,7 +54,7 @@ pub struct Process {
     pub attachment: Attachment,
 }
 
-/// Whether the kubelet tells which pods have which devices.
+/// Whether the kubelet tells which pods have which devices, and somebody what there is to know of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pods {
     /// `working`, `failing`, `absent` (no socket), or `off`.
@@ -64,11 +64,31 @@ pub struct Pods {
     pub problem: Option<String>,
     /// Devices that containers have.
     pub devices: usize,
+    /// Labels and owners.
+    pub metadata: Metadata,
+}
+
+/// Whether labels and owners of pods are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metadata {
+    /// `working`, `failing`, `pending` (nobody has answered yet), or `off`.
+    pub state: &'static str,
+    /// Why not; absent where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Pods that are known.
+    pub pods: usize,
 }
 
 impl Default for Pods {
     fn default() -> Self {
-        Pods { resources: "off", problem: None, devices: 0 }
+        Pods { resources: "off", problem: None, devices: 0, metadata: Metadata::default() }
+    }
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Metadata { state: "off", problem: None, pods: 0 }
     }
 }
 

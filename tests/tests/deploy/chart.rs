@@ -31,6 +31,19 @@ pub const VALUES: &[(&str, &[&str])] = &[
     ("an older kernel", &["--set=capabilities.sysAdmin=false,metrics.monitor=PodMonitor"]),
     ("privileged", &["--set=privileged=true,nvidia.source=host,nvidia.hostFolder=/home/kubernetes/bin/nvidia/lib64"]),
     ("OpenShift", &["--set=seLinuxOptions.type=spc_t", "--set-json=appArmorProfile=null"]),
+    ("labels of pods by the API server", &["--set=pods.metadata.source=api"]),
+    (
+        "labels of pods by the kubelet",
+        &[
+            "--set=pods.metadata.source=kubelet,networkPolicy.enabled=true",
+            "--set-json=networkPolicy.egress=[{\"ports\":[{\"port\":4317,\"protocol\":\"TCP\"}]}]",
+            "--set-json=config.pods.metadata={\"labels\":[\"team\"],\"certificate\":\"unverified\"}",
+        ],
+    ),
+    (
+        "labels of pods by an older kubelet",
+        &["--set=pods.metadata.source=kubelet,pods.metadata.nodesProxy=true", "--kube-version=1.32.0"],
+    ),
     (
         "every node, nothing of the host",
         &[

@@ -48,11 +48,15 @@ fn kubernetes_and_the_operator_know_every_field() {
 
 #[test]
 #[ignore = "needs cargo xtask setup --deploy"]
-fn no_rights_no_token_no_gpu_and_nothing_of_the_host_writable() {
+fn no_gpu_nothing_of_the_host_writable_and_a_token_for_labels_only() {
     for (name, values) in VALUES {
         let objects = render(values);
         let kinds: BTreeSet<_> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
-        assert!(!kinds.iter().any(|kind| kind.contains("Role") || kind.contains("Secret")), "{name}: {kinds:?}");
+        let rights = kinds.iter().any(|kind| kind.contains("Role"));
+        assert_eq!(rights, name.starts_with("labels of pods"), "{name}: {kinds:?}");
+        assert!(!kinds.iter().any(|kind| kind.contains("Secret")), "{name}: {kinds:?}");
+        let token = objects.iter().any(|object| object.to_string().contains("serviceAccountToken"));
+        assert_eq!(token, rights, "{name}");
         let pod = &only(&objects, "DaemonSet")["spec"]["template"]["spec"];
         assert_eq!((&pod["automountServiceAccountToken"], &pod["hostPID"]), (&json!(false), &json!(true)), "{name}");
         assert!(pod["hostNetwork"].is_null() && pod["hostIPC"].is_null(), "{name}");

@@ -33,3 +33,16 @@ fn a_file_that_everybody_can_write_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("is not used, because everybody can write to it (mode 0666)"), "{said}");
 }
+
+#[test]
+#[ignore = "needs root"]
+fn whom_to_ask_for_pods_must_be_known_before_anything_starts() {
+    let folder = Folder::new();
+    let path = folder.path("pods.yaml");
+    fs::write(&path, "pods: {metadata: {source: kubelet}}\n").expect("ours");
+    let mut agent = Command::new(binary());
+    let output = agent.args(["run", "--config"]).arg(&path).env_remove("NODE_IP").output().expect("the agent starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("NODE_IP of the environment is not set, for https://$NODE_IP:10250"), "{said}");
+}

@@ -212,6 +212,6 @@ impl Plan {
 
     fn refresh(&self) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.resources.lock().unwrap_or_else(PoisonError::into_inner).refresh(&known);
+        self.resources.lock().unwrap_or_else(PoisonError::into_inner).refresh(&known, &self.metrics.metadata());
     }
 }

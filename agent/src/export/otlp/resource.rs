@@ -3,24 +3,36 @@
 //! External labels and configured attributes are on all of them. What is configured wins, but `service.name`,
 //! `service.instance.id` and `service.version` say who the agent is, never who a server is.
 
-use super::attribute::{number, text};
+use super::attribute::{name_of, number, text};
 use crate::config::Config;
 use crate::host::container::Enclosed;
 use crate::host::identity::Identity;
 use crate::host::machine::Machine;
-use crate::metric::labelled;
+use crate::host::metadata::{Described, Metadata, Owner as Controller};
+use crate::metric::{labelled, sanitised};
 use crate::servers::ServerState;
 use crate::service::{Pod, Service, Workload};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prometheus_client::encoding::prometheus_protobuf::prometheus_data_model::LabelPair;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Servers that are remembered; beyond it, those that have ended are forgotten. Their last numbers lose their process then.
 const SERVERS: usize = 1024;
 
 /// Configured attributes of the agent alone.
 const OWN: [&str; 3] = ["service.name", "service.instance.id", "service.version"];
+
+/// Controllers that have an attribute of their own.
+pub(super) const CONTROLLERS: [(&str, &str); 6] = [
+    ("DaemonSet", "k8s.daemonset.name"),
+    ("Deployment", "k8s.deployment.name"),
+    ("Job", "k8s.job.name"),
+    ("ReplicaSet", "k8s.replicaset.name"),
+    ("ReplicationController", "k8s.replicationcontroller.name"),
+    ("StatefulSet", "k8s.statefulset.name"),
+];
 
 /// A server, as its series name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,22 +49,39 @@ pub struct Resources {
     machine: Machine,
     external: BTreeMap<String, String>,
     configured: BTreeMap<String, String>,
-    servers: BTreeMap<Owner, Identity>,
+    node: Option<Arc<str>>,
+    servers: BTreeMap<Owner, Observed>,
+}
+
+/// What is known of a server beyond its name.
+#[derive(Clone, Debug)]
+struct Observed {
+    identity: Identity,
+    described: Option<Arc<Described>>,
 }
 
 impl Resources {
     /// With no server yet.
     pub fn new(config: &Config, machine: Machine) -> Resources {
         let (external, configured) = (config.labels.0.clone(), config.otlp.resource.0.clone());
-        Resources { machine, external, configured, servers: BTreeMap::new() }
+        Resources { machine, external, configured, node: None, servers: BTreeMap::new() }
     }
 
-    /// The servers that are there now. Those that have ended are remembered: their last numbers are still to come.
-    pub fn refresh(&mut self, known: &[ServerState]) {
+    /// The servers that are there now, and what is known of pods. Servers that have ended are remembered: their last numbers
+    /// are still to come.
+    pub fn refresh(&mut self, known: &[ServerState], pods: &Metadata) {
+        self.node.clone_from(&pods.node);
         let owner =
             |server: &ServerState| Owner { engine: server.process.engine.clone(), service: labelled(&server.service) };
-        let here: BTreeMap<Owner, Identity> =
-            known.iter().rev().map(|server| (owner(server), server.identity.clone())).collect();
+        let observed = |server: &ServerState| {
+            let described = match server.service.workload.as_deref() {
+                Some(Workload::Pod(pod)) => pods.of(pod, server.identity.enclosed.pod.as_ref()).cloned(),
+                Some(Workload::Container(_)) | None => None,
+            };
+            Observed { identity: server.identity.clone(), described }
+        };
+        let here: BTreeMap<Owner, Observed> =
+            known.iter().rev().map(|server| (owner(server), observed(server))).collect();
         if self.servers.len().saturating_add(here.len()) > SERVERS {
             self.servers.clear();
         }
@@ -77,12 +106,12 @@ impl Resources {
 
     /// Tells a server from its successor of the same name; 0 where its process is not known.
     pub fn instance(&self, owner: Option<&Owner>) -> u64 {
-        owner.and_then(|owner| self.servers.get(owner)).map_or(0, |identity| u64::from(identity.root))
+        owner.and_then(|owner| self.servers.get(owner)).map_or(0, |observed| u64::from(observed.identity.root))
     }
 
     /// Whether a server sends spans of its own.
     pub fn has_own_spans(&self, owner: &Owner) -> bool {
-        self.servers.get(owner).is_some_and(|identity| identity.own_spans)
+        self.servers.get(owner).is_some_and(|observed| observed.identity.own_spans)
     }
 
     /// The resource of a server, else the agent's.
@@ -103,6 +132,7 @@ impl Resources {
         let Machine { name, id, arch, boot: _ } = &self.machine;
         let machine = [("host.name", name.as_str()), ("host.id", id), ("host.arch", arch), ("os.type", "linux")];
         let machine = machine.into_iter().filter(|(_, value)| !value.is_empty());
+        let machine = machine.chain(self.node.as_deref().map(|node| ("k8s.node.name", node)));
         let external = self.external.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let said = machine.chain(external).map(|(name, value)| (name.to_owned(), text(name, value)));
         said.chain(self.configured(|name| !OWN.contains(&name))).collect()
@@ -130,9 +160,8 @@ impl Resources {
             text("gen_ai.provider.name", engine.as_str()),
         ];
         attributes.extend(service.workload.iter().flat_map(|workload| of_workload(workload)));
-        let Some(Identity { root, executable, version, port, enclosed, own_spans: _ }) = self.servers.get(owner) else {
-            return attributes;
-        };
+        let Some(Observed { identity, described }) = self.servers.get(owner) else { return attributes };
+        let Identity { root, executable, version, port, enclosed, own_spans: _ } = identity;
         attributes.extend(version.iter().map(|version| text("service.version", version.as_str())));
         attributes.push(number("process.pid", u64::from(*root)));
         if !executable.is_empty() {
@@ -145,6 +174,7 @@ impl Resources {
         let Enclosed { container, pod } = enclosed;
         attributes.extend(container.iter().map(|id| text("container.id", id.as_str())));
         attributes.extend(pod.iter().map(|uid| text("k8s.pod.uid", uid.as_str())));
+        attributes.extend(described.iter().flat_map(|described| of_pod(described)));
         attributes
     }
 
@@ -168,6 +198,21 @@ fn of_workload(workload: &Workload) -> Vec<KeyValue> {
         ],
         Workload::Container(name) => vec![text("container.name", &**name)],
     }
+}
+
+/// Whose a pod is, and its labels.
+fn of_pod(described: &Described) -> Vec<KeyValue> {
+    let Described { uid: _, controller, deployment, labels } = described;
+    let label = |(key, value): (&Arc<str>, &Arc<str>)| text(&format!("k8s.pod.label.{key}"), &*sanitised(value));
+    let mut attributes: Vec<KeyValue> = labels.iter().map(label).collect();
+    attributes.extend(deployment.iter().map(|name| text("k8s.deployment.name", &*sanitised(name))));
+    let Some(Controller { kind, name }) = controller else { return attributes };
+    match CONTROLLERS.iter().find(|(known, _)| *known == &**kind) {
+        Some((_, attribute)) => attributes.push(text(attribute, &*sanitised(name))),
+        None => attributes
+            .extend([text(&name_of("owner_kind"), &*sanitised(kind)), text(&name_of("owner_name"), &*sanitised(name))]),
+    }
+    attributes
 }
 
 #[cfg(test)]

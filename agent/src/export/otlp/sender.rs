@@ -2,6 +2,7 @@
 
 use super::client::answer::{Accepted, Again, Refused};
 use super::client::{Client, Request};
+use crate::https::short;
 use crate::metric::Metrics;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -155,7 +156,7 @@ impl Voice {
         }
         let Accepted { rejected, message } = accepted;
         if (*rejected > 0 || !message.is_empty()) && self.speaks(Instant::now()) {
-            let message = super::client::answer::short(message);
+            let message = short(message);
             tracing::warn!("{name} rejected {rejected} of its {what}: {message:?} (counted; said once a minute)");
         }
     }

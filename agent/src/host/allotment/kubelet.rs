@@ -4,8 +4,10 @@
 //! fields by their numbers, the others are passed over. It tells pods and their devices by name; containers' ids and pods' uids
 //! are not in it.
 
+use super::Allotments;
+use crate::host::inquiry::Question;
 use hyper::http::uri::PathAndQuery;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
@@ -77,11 +79,24 @@ pub enum Refusal {
     Failed(String),
 }
 
+/// The kubelet of this host, behind its socket.
+#[derive(Clone, Debug)]
+pub struct Kubelet(pub PathBuf);
+
+impl Question for Kubelet {
+    type Answer = Allotments;
+    type Refusal = Refusal;
+
+    async fn ask(&self) -> Result<Allotments, Refusal> {
+        list(&self.0).await.map(|list| Allotments::of(&list))
+    }
+}
+
 /// Asks once. Each time anew: a kubelet that was restarted has another socket.
 ///
 /// # Errors
 /// With the reason why there is no answer.
-pub async fn list(socket: &Path) -> Result<List, Refusal> {
+pub(super) async fn list(socket: &Path) -> Result<List, Refusal> {
     if !socket.exists() {
         return Err(Refusal::NoSocket(socket.display().to_string()));
     }

@@ -1,4 +1,4 @@
-//! Which pod's container a GPU or MIG instance was given to, as the kubelet says. Pure: [`kubelet`] asks, [`watch`] keeps asking.
+//! Which pod's container a GPU or MIG instance was given to, as the kubelet says. Pure: [`kubelet`] asks.
 //!
 //! A device that several containers have (time slicing, MPS) is nobody's here. Devices that are given by dynamic resource
 //! allocation go by names that only the API server can turn into devices, so they are nobody's, too.
@@ -6,7 +6,6 @@
 pub mod kubelet;
 #[cfg(test)]
 mod tests;
-pub mod watch;
 
 use super::gpu::view::{Device, Instance};
 use crate::service::{Pod, Workload};
@@ -66,6 +65,14 @@ impl Allotments {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// The containers that have a device, or a part of one, alone.
+    pub fn holders(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.by_name.values().filter_map(|holder| match holder {
+            Holder::One(workload) => Some(workload),
+            Holder::Several => None,
+        })
     }
 
     /// The only container that has a whole device. Plugins name it by its UUID, GKE's by its number, AMD's by its place on

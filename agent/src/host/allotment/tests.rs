@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use super::kubelet::{Ask, Devices, List, OfContainer, OfPod, Refusal};
-use super::watch::{Turn, Watch};
+use super::kubelet::{self, Ask, Devices, List, OfContainer, OfPod, Refusal};
 use super::*;
 use crate::host::gpu::view::InstanceId;
+use crate::host::inquiry::{Inquiry, Rhythm};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -254,10 +254,13 @@ fn a_kubelet_that_does_not_answer_as_it_should() {
     assert!(matches!(ask(&folder.socket()), Err(Refusal::Failed(_))));
 }
 
-fn watch(folder: &Folder, belief: Duration, interval: Duration) -> (Watch, Receiver<Turn>) {
+type Turn = crate::host::inquiry::Turn<Allotments, Refusal>;
+
+fn watch(folder: &Folder, belief: Duration, interval: Duration) -> (Inquiry, Receiver<Turn>) {
     let (tell, told) = mpsc::channel();
     let tell = move |turn| drop(tell.send(turn));
-    (Watch::believing(belief, folder.socket(), interval, tell).unwrap(), told)
+    let question = kubelet::Kubelet(folder.socket());
+    (Inquiry::start("pods", question, Rhythm { interval, belief }, tell).unwrap(), told)
 }
 
 fn until(told: &Receiver<Turn>, wanted: impl Fn(&Turn) -> bool) -> Turn {

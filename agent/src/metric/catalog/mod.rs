@@ -8,6 +8,7 @@ mod engine;
 mod gpu;
 mod llm;
 mod own;
+mod pod;
 mod triton;
 
 pub use comfyui::*;
@@ -16,6 +17,7 @@ pub use engine::*;
 pub use gpu::*;
 pub use llm::*;
 pub use own::*;
+pub use pod::*;
 pub use triton::*;
 
 /// One metric.
@@ -100,6 +102,7 @@ pub const SECTIONS: &[(&str, &[&Metric])] = &[
     ("ComfyUI", COMFYUI),
     ("GPU", GPU),
     ("GPU, by DCGM's names (only with gpu.dcgm_names)", DCGM),
+    ("Pods (only with pods.metadata)", PODS),
     ("The agent about itself", OWN),
 ];
 

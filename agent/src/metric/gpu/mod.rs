@@ -26,7 +26,7 @@ use crate::event::Nanos;
 use crate::host::allotment::Allotments;
 use crate::host::gpu::Quantity;
 use crate::host::gpu::view::{Device, GpuView, InstanceId, Process};
-use crate::service::Service;
+use crate::service::{Service, Workload};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,6 +146,11 @@ impl Metrics {
     #[must_use]
     pub fn places(&self, engine: &'static str, service: &Service) -> Vec<String> {
         self.gpus.servers.places(engine, &labelled(service))
+    }
+
+    /// The containers that have a device of their own.
+    pub(super) fn holders(&self) -> Vec<Arc<Workload>> {
+        self.gpus.allotments.lock().unwrap_or_else(PoisonError::into_inner).holders().map(Arc::clone).collect()
     }
 
     /// This is how the kubelet gave devices to pods, from now on.

@@ -7,6 +7,7 @@ use crate::host::allotment::Allotments;
 use crate::host::allotment::kubelet::{Devices, List, OfContainer, OfPod};
 use crate::host::gpu::Quantity;
 use crate::host::gpu::view::{Device, GpuView, Instance, InstanceId};
+use crate::host::metadata::list;
 use crate::metric::Metrics;
 use crate::request::Record;
 use crate::service::{Pod, Service, Workload};
@@ -16,6 +17,14 @@ use std::sync::Arc;
 fn in_pod(name: &str) -> Service {
     let pod = Pod { namespace: "serving".into(), name: name.into(), container: "vllm".into() };
     Service { workload: Some(Arc::new(Workload::Pod(pod))), ..Service::from("s") }
+}
+
+/// Servers run in a pod of which all is known but labels, which no catalog has.
+pub(super) fn described(metrics: &Metrics) {
+    let owner = r#""ownerReferences":[{"kind":"StatefulSet","name":"chat","controller":true}]"#;
+    let list = format!(r#"{{"items":[{{"metadata":{{"namespace":"serving","name":"chat-0",{owner}}}}}]}}"#);
+    metrics.described(Arc::new(list::read(list.as_bytes(), &[]).unwrap()));
+    metrics.pods(&[(Pod { namespace: "serving".into(), name: "chat-0".into(), container: "vllm".into() }, None)]);
 }
 
 fn chat_of(service: &Service) -> Record {

@@ -34,6 +34,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{- /* Of the cluster, so that two releases do not share it. */ -}}
+{{- define "inferscope.clusterRoleName" -}}
+{{- printf "%s-%s-pods" .Release.Namespace (include "inferscope.fullname" .) }}
+{{- end }}
+
 {{- define "inferscope.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
@@ -53,6 +58,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "config.listen: say metrics.host and metrics.port instead, which the probes and monitors follow" }}
 {{- end }}
 {{- $config := dict "listen" (printf "%s:%d" .Values.metrics.host (int .Values.metrics.port)) }}
+{{- if ne (dig "pods" "metadata" "source" "none" .Values.config) "none" }}
+{{- fail "config.pods.metadata.source: say pods.metadata.source instead, which gives the right that it needs" }}
+{{- end }}
+{{- if ne .Values.pods.metadata.source "none" }}
+{{- $_ := set $config "pods" (dict "metadata" (dict "source" .Values.pods.metadata.source)) }}
+{{- end }}
 {{- if eq .Values.nvidia.source "host" }}
 {{- $_ := set $config "gpu" (dict "library" (printf "%s/libnvidia-ml.so.1" (include "inferscope.nvidiaFolder" .))) }}
 {{- end }}

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Python and grpcio may start slowly on a busy machine.
 const START: Duration = Duration::from_secs(60);
-const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../agent/src/export/otlp/testdata");
+const TESTDATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../agent/src/https/testdata");
 
 /// Strict collectors in one process (tests/engines/otlp_receiver.py): each a name, and `grpc` or `http` with `+tls` or `+mtls`.
 pub struct Strict {

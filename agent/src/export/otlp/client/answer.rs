@@ -1,5 +1,6 @@
 //! How a collector answers, and what follows from it. Pure: status codes and details in, a verdict out.
 
+use crate::https::short;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
@@ -172,11 +173,6 @@ fn retry_info(details: &[u8]) -> Option<Duration> {
     let info = status.details.iter().find(|detail| detail.type_url.ends_with("google.rpc.RetryInfo"))?;
     let Delay { seconds, nanos } = RetryInfo::decode(info.value.as_slice()).ok()?.delay?;
     Some(Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?.min(999_999_999)))
-}
-
-/// The beginning of a message of a stranger, without control characters.
-pub fn short(message: &str) -> String {
-    message.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::Request;
 use super::answer::{Accepted, Refused};
-use super::tls::Connector;
 use crate::config::Compression;
+use crate::https::{Connector, reason};
 use hyper::header::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -75,7 +75,7 @@ fn refused(status: &Status) -> Refused {
     match (status.source(), status.code()) {
         // What the collector did not say comes from below: no connection, a broken one, or something that is no gRPC.
         (Some(cause), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal) => {
-            Refused::unavailable(super::chain(cause))
+            Refused::unavailable(reason(cause))
         }
         // tonic's own word of an answer beyond the limit; a collector that says this code is to be asked again.
         (None, Code::OutOfRange) if status.message().starts_with(TOO_LONG) => Refused::unreadable(),

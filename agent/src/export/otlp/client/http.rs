@@ -2,8 +2,8 @@
 
 use super::Request;
 use super::answer::{Accepted, Refused};
-use super::tls::Connector;
 use crate::config::Compression;
+use crate::https::{Connector, reason};
 use flate2::write::GzEncoder;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -52,7 +52,7 @@ impl Client {
         }
         post.headers_mut().extend(self.headers.clone());
 
-        let response = self.inner.request(post).await.map_err(|error| Refused::unavailable(super::chain(&error)))?;
+        let response = self.inner.request(post).await.map_err(|error| Refused::unavailable(reason(&error)))?;
         let status = response.status();
         if !status.is_success() {
             let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());

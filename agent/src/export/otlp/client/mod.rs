@@ -3,9 +3,9 @@
 pub mod answer;
 mod grpc;
 mod http;
-mod tls;
 
-use crate::config::{Destination, Protocol};
+use crate::config::{Destination, Protocol, Tls};
+use crate::https::{Connector, Own, Scheme, TlsError, Trust, Version, connector, reason};
 use answer::{Accepted, Refused};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +14,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Scheme, TlsError, Version};
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 
@@ -64,20 +63,19 @@ impl Client {
     /// Where the settings do not make sense here: a file is missing, a header impossible.
     pub fn new(destination: &Destination) -> Result<Client, ClientError> {
         let Destination { endpoint, protocol, timeout_seconds, compression, tls, .. } = destination;
-        let wrong = |error: &(dyn Error + 'static)| ClientError::Address(endpoint.clone(), chain(error));
+        let wrong = |error: &(dyn Error + 'static)| ClientError::Address(endpoint.clone(), reason(error));
         let uri: Uri = endpoint.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error))?;
-        let scheme = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
         let name = uri.authority().map_or(endpoint.as_str(), |authority| host(authority.as_str()));
         let headers = headers(destination)?;
         let way = match protocol {
             Protocol::Grpc => {
                 let address = Endpoint::from(uri.clone()).user_agent(USER_AGENT).map_err(|error| wrong(&error))?;
-                let connector = tls::connector(tls, Version::Http2, scheme)?;
+                let connector = connected(&uri, Version::Http2, tls)?;
                 Way::Grpc(grpc::Client::new(&address, connector, headers, *compression))
             }
             Protocol::Http => {
                 let at = |path: &str| address(destination, path).parse::<Uri>().map_err(|error| wrong(&error));
-                let connector = tls::connector(tls, Version::Http1, scheme)?;
+                let connector = connected(&uri, Version::Http1, tls)?;
                 Way::Http(http::Client::new(connector, at("/v1/metrics")?, at("/v1/traces")?, headers, *compression))
             }
         };
@@ -122,13 +120,8 @@ fn headers(destination: &Destination) -> Result<HeaderMap, ClientError> {
     Ok(headers)
 }
 
-/// An error with its causes, which say what really happened.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let (mut words, mut cause) = (Vec::new(), Some(error));
-    while let Some(error) = cause {
-        words.push(error.to_string());
-        cause = error.source();
-    }
-    words.dedup();
-    answer::short(&words.join(": "))
+fn connected(uri: &Uri, version: Version, tls: &Tls) -> Result<Connector, TlsError> {
+    let Tls { ca, certificate, key } = tls;
+    let own = certificate.as_deref().zip(key.as_deref()).map(|(certificate, key)| Own { certificate, key });
+    connector(Scheme::of(uri), version, ca.as_deref().map_or(Trust::Host, Trust::File), own)
 }

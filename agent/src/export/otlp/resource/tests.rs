@@ -5,6 +5,7 @@
 use super::*;
 use crate::engine::Role;
 use crate::event::Tgid;
+use crate::host::metadata::list;
 use crate::status::{Attachment, Process};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 
@@ -56,7 +57,7 @@ fn a_server_and_the_agent() {
         port: Some(8000),
         ..Identity::default()
     };
-    resources.refresh(&[server(identity)]);
+    resources.refresh(&[server(identity)], &Metadata::default());
     let expected = [
         "gen_ai.provider.name=vllm",
         "host.arch=amd64",
@@ -83,7 +84,7 @@ fn what_is_not_known_of_a_server_is_absent() {
     let expected = ["gen_ai.provider.name=vllm", "os.type=linux", "service.instance.id=/chat", "service.name=chat"];
     assert_eq!(lines(&resources.of(Some(&owner()))), expected);
     assert!(!resources.has_own_spans(&owner()));
-    resources.refresh(&[server(Identity { own_spans: true, ..Identity::default() })]);
+    resources.refresh(&[server(Identity { own_spans: true, ..Identity::default() })], &Metadata::default());
     assert!(resources.has_own_spans(&owner()));
     assert_eq!(lines(&resources.of(Some(&owner()))), expected);
 }
@@ -117,4 +118,53 @@ fn servers_of_one_name_in_two_pods_are_two_resources() {
     assert_eq!(own, [("engine", "x")]);
     let said = lines(&resources.of(owner.as_ref()));
     assert!(said.contains(&"container.name=x".to_owned()), "{said:?}");
+}
+
+/// A list of one pod, `serving/chat-0`, on node n7.
+fn described(metadata: &str) -> Metadata {
+    let list = format!(r#"{{"items":[{{"metadata":{{"namespace":"serving","name":"chat-0",{metadata}}}}}]}}"#);
+    let keys = ["app", "a.b/c"].map(str::to_owned);
+    let mut metadata = list::read(list.as_bytes(), &keys).unwrap();
+    metadata.node = Some("n7".into());
+    metadata
+}
+
+#[test]
+fn owners_and_labels_of_pods_are_attributes() {
+    let of = |kind: &str, name: &str| {
+        let pod = Pod { namespace: "serving".into(), name: "chat-0".into(), container: "main".into() };
+        let service = Service { workload: Some(Arc::new(Workload::Pod(pod))), ..owner().service };
+        let server = ServerState { service: service.clone(), ..server(Identity::default()) };
+        let labels = r#""labels":{"app":"chat","a.b/c":"","pod-template-hash":"ab1"}"#;
+        let owner = format!(r#""ownerReferences":[{{"kind":"{kind}","name":"{name}","controller":true}}]"#);
+        let mut resources = Resources::new(&config(""), machine());
+        resources.refresh(&[server], &described(&format!("{labels},{owner}")));
+        let all = lines(&resources.of(Some(&Owner { service, ..self::owner() })));
+        assert!(lines(&resources.of(None)).contains(&"k8s.node.name=n7".to_owned()));
+        let other = |line: &String| {
+            !["k8s.namespace", "k8s.pod.name", "k8s.container"].iter().any(|known| line.starts_with(known))
+        };
+        let wanted = all.into_iter().filter(|line| line.starts_with("k8s.") || line.starts_with("inferscope."));
+        wanted.filter(other).collect::<Vec<_>>()
+    };
+    let with = |owner: &[&str]| {
+        let common = ["k8s.node.name=n7", "k8s.pod.label.a.b/c=", "k8s.pod.label.app=chat"];
+        let mut all: Vec<String> = common.iter().chain(owner).map(|line| (*line).to_owned()).collect();
+        all.sort();
+        all
+    };
+    let deployment = with(&["k8s.deployment.name=chat", "k8s.replicaset.name=chat-ab1"]);
+    assert_eq!(of("ReplicaSet", "chat-ab1"), deployment);
+    assert_eq!(of("ReplicaSet", "chat"), with(&["k8s.replicaset.name=chat"]));
+    assert_eq!(of("StatefulSet", "chat"), with(&["k8s.statefulset.name=chat"]));
+    assert_eq!(of("DaemonSet", "chat"), with(&["k8s.daemonset.name=chat"]));
+    assert_eq!(of("Job", "chat-1"), with(&["k8s.job.name=chat-1"]));
+    assert_eq!(of("RayCluster", "ray"), with(&["inferscope.owner_kind=RayCluster", "inferscope.owner_name=ray"]));
+}
+
+#[test]
+fn a_configured_name_of_the_node_wins() {
+    let mut resources = Resources::new(&config("otlp: {resource: {k8s.node.name: mine}}"), machine());
+    resources.refresh(&[], &described(r#""uid":"1""#));
+    assert!(lines(&resources.of(None)).contains(&"k8s.node.name=mine".to_owned()));
 }

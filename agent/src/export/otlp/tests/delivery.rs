@@ -1,8 +1,9 @@
 //! What a willing collector gets.
 
-use super::receiver::{Came, Receiver, Security, testdata};
+use super::receiver::{Came, Receiver, Security};
 use super::*;
 use crate::host::clock;
+use crate::https::testdata;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prometheus_client::encoding::text;

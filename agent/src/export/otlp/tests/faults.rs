@@ -1,7 +1,8 @@
 //! Collectors that are away, busy, silent or lying: what is counted, what is sent again, and that nobody waits.
 
-use super::receiver::{Behaviour, Receiver, Security, testdata};
+use super::receiver::{Behaviour, Receiver, Security};
 use super::*;
+use crate::https::testdata;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
 

@@ -1,5 +1,6 @@
 //! A collector that does as it is told: takes what comes, or refuses, hangs, lies and breaks off. gRPC and HTTP alike.
 
+use crate::https::testdata;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
@@ -321,9 +322,4 @@ fn acceptor(security: Security) -> Option<TlsAcceptor> {
     let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Some(TlsAcceptor::from(Arc::new(config)))
-}
-
-/// A file of the tests.
-pub fn testdata(name: &str) -> String {
-    format!("{}/src/export/otlp/testdata/{name}", env!("CARGO_MANIFEST_DIR"))
 }

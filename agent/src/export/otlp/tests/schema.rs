@@ -1,7 +1,7 @@
 //! Every name, unit and attribute that is ever sent is in the catalog, or in the list of OpenTelemetry's conventions, and of
 //! the type that stands there.
 
-use super::receiver::{Came, Receiver, Security, testdata};
+use super::receiver::{Came, Receiver, Security};
 use super::tapes::{tapes, told};
 use super::*;
 use crate::host::container::Enclosed;
@@ -16,6 +16,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, spa
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+/// Names of OpenTelemetry's.
+const CONVENTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/export/otlp/testdata/conventions.txt");
 /// Attributes of spans that no convention and no label of the catalog has.
 const OWN: &[(&str, &str)] = &[
     ("inferscope.batch", "int"),
@@ -50,7 +52,7 @@ impl Schema {
     /// The conventions, the catalog, and attributes that the configuration adds.
     fn new(external: &[&str]) -> Schema {
         let mut schema = Schema { attributes: BTreeMap::new(), metrics: BTreeMap::new() };
-        let list = fs::read_to_string(testdata("conventions.txt")).unwrap();
+        let list = fs::read_to_string(CONVENTIONS).unwrap();
         for line in list.lines().filter(|line| !line.starts_with('#')) {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["attribute", name, of] => drop(schema.attributes.insert(name.to_owned(), of.to_owned())),
@@ -209,6 +211,14 @@ fn every_metric_there_is_has_a_known_name_unit_and_attributes() {
     let all: BTreeSet<_> = catalog::all().map(|row| row.otlp).filter(|name| !name.is_empty()).collect();
     assert_eq!(sent, all, "all of the catalog is sent");
     assert_eq!(Schema::new(&["region"]).unknown(&came), BTreeSet::new());
+}
+
+#[test]
+fn controllers_of_pods_have_known_names() {
+    let schema = Schema::new(&[]);
+    for (kind, name) in resource::CONTROLLERS {
+        assert_eq!(schema.attributes.get(name).map(String::as_str), Some("string"), "{kind}");
+    }
 }
 
 #[test]

@@ -1,54 +1,48 @@
-//! Pods' devices beside the running agent: what their thread hears goes straight to the metrics, never through the pipeline.
+//! Which pods have which devices.
 
 use crate::config::Config;
 use crate::host::allotment::Allotments;
-use crate::host::allotment::kubelet::Refusal;
-use crate::host::allotment::watch::{Turn, Watch};
-use crate::host::container::ContainerId;
+use crate::host::allotment::kubelet::{Kubelet, Refusal};
+use crate::host::inquiry::{Inquiry, Rhythm, Turn};
 use crate::issue::Issue;
 use crate::metric::Metrics;
-use crate::servers::ServerState;
 use crate::status;
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The thread, and what it has to say. It ends when this is dropped.
-pub(super) struct Pods {
-    watch: Option<Watch>,
+/// What the kubelet said is believed for so long after it fell silent: a restart takes it seconds, and pods outlive it.
+const BELIEF: Duration = Duration::from_secs(60);
+
+/// The thread that asks, and what it has to say.
+pub(super) struct Devices {
+    inquiry: Option<Inquiry>,
     seen: Arc<Mutex<status::Pods>>,
-    containers: BTreeSet<ContainerId>,
 }
 
-impl Pods {
+impl Devices {
     /// Starts it, unless the configuration says no.
-    pub(super) fn start(config: &Config, metrics: Arc<Metrics>) -> io::Result<Pods> {
+    pub(super) fn start(config: &Config, metrics: Arc<Metrics>) -> io::Result<Devices> {
         let seen = Arc::new(Mutex::new(status::Pods::default()));
         let socket = PathBuf::from(&config.pods.resources);
         if socket.as_os_str().is_empty() {
-            return Ok(Pods { watch: None, seen, containers: BTreeSet::new() });
+            return Ok(Devices { inquiry: None, seen });
         }
         let told = Arc::clone(&seen);
         let interval = Duration::from_secs(u64::from(config.pods.resources_seconds));
-        let watch = Watch::start(socket, interval, move |turn| {
+        let inquiry = Inquiry::start("pods", Kubelet(socket), Rhythm { interval, belief: BELIEF }, move |turn| {
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             let now = take(turn, &metrics, told.devices);
             say(&told, &now);
             *told = now;
         })?;
-        Ok(Pods { watch: Some(watch), seen, containers: BTreeSet::new() })
+        Ok(Devices { inquiry: Some(inquiry), seen })
     }
 
-    /// A server in a container that was not there a moment ago may have a device.
-    pub(super) fn refresh(&mut self, known: &[ServerState]) {
-        let containers: BTreeSet<_> =
-            known.iter().filter_map(|server| server.identity.enclosed.container.clone()).collect();
-        if let Some(watch) = self.watch.as_ref().filter(|_| !containers.is_subset(&self.containers)) {
-            watch.prompt();
-        }
-        self.containers = containers;
+    /// A container is new.
+    pub(super) fn prompt(&self) {
+        self.inquiry.iter().for_each(Inquiry::prompt);
     }
 
     /// What is known by now.
@@ -57,12 +51,12 @@ impl Pods {
     }
 }
 
-fn take(turn: Turn, metrics: &Metrics, devices: usize) -> status::Pods {
+fn take(turn: Turn<Allotments, Refusal>, metrics: &Metrics, devices: usize) -> status::Pods {
     let (refusal, devices) = match turn {
         Turn::Known(allotments) => {
             let devices = allotments.len();
             metrics.allotted(Arc::new(allotments));
-            return status::Pods { resources: "working", problem: None, devices };
+            return status::Pods { resources: "working", devices, ..status::Pods::default() };
         }
         Turn::Silent(refusal) => (refusal, devices),
         Turn::Unknown(refusal) => {
@@ -77,7 +71,7 @@ fn take(turn: Turn, metrics: &Metrics, devices: usize) -> status::Pods {
             "failing"
         }
     };
-    status::Pods { resources, problem: Some(refusal.to_string()), devices }
+    status::Pods { resources, problem: Some(refusal.to_string()), devices, ..status::Pods::default() }
 }
 
 /// Says what is new.

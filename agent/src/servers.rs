@@ -8,7 +8,7 @@ use crate::host::clock;
 use crate::host::discover::{Change, Discovery, Server};
 use crate::host::identity::Identity;
 use crate::host::privilege::{Capability, Held};
-use crate::host::{maps, package};
+use crate::host::{maps, package, procfs};
 use crate::kernel::attach::Probes;
 use crate::service::Service;
 use crate::status::{self, Attachment, HookState};
@@ -177,7 +177,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         let tgid = server.process.tgid;
         let (engine, service) = (server.engine.name(), &server.service);
         let Server { process, enclosed, root, matched, .. } = server;
-        self.identities.insert(tgid, Identity::new(process, enclosed, root.0, matched.port));
+        let top = (*root, &*procfs::executable(*root));
+        self.identities.insert(tgid, Identity::new(process, enclosed, top, matched.port));
         match &service.workload {
             Some(workload) => {
                 tracing::info!(pid = tgid.0, engine, %service, "found in {workload}: {}", matched.evidence)

@@ -4,6 +4,7 @@
 
 use super::container::Enclosed;
 use super::process::Process;
+use crate::event::Tgid;
 
 /// Options with which servers send spans of their own, and how their value begins.
 const OWN_SPANS: &[(&str, &str)] = &[("--otlp-traces-endpoint", ""), ("--trace-config", "mode=opentelemetry")];
@@ -13,7 +14,7 @@ const OWN_SPANS: &[(&str, &str)] = &[("--otlp-traces-endpoint", ""), ("--trace-c
 pub struct Identity {
     /// The process at the top of the server.
     pub root: u32,
-    /// Last part of its executable's path.
+    /// Last part of the path of its program.
     pub executable: String,
     /// The version of the server's program, once it has loaded enough of it to tell.
     pub version: Option<String>,
@@ -26,12 +27,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What is known of it.
+    /// What a process of it tells, and where the program of the one at its top lies.
     #[must_use]
-    pub fn new(process: &Process, enclosed: &Enclosed, root: u32, port: Option<u16>) -> Identity {
+    pub fn new(process: &Process, enclosed: &Enclosed, (root, program): (Tgid, &str), port: Option<u16>) -> Identity {
         Identity {
-            root,
-            executable: process.exe.rsplit('/').next().unwrap_or_default().to_owned(),
+            root: root.0,
+            executable: program.rsplit('/').next().unwrap_or_default().to_owned(),
             version: None,
             port,
             enclosed: enclosed.clone(),
@@ -72,8 +73,9 @@ mod tests {
     #[test]
     fn what_a_process_tells_of_itself() {
         let argv = ["vllm", "serve", "--otlp-traces-endpoint=http://c:4317"].map(str::to_owned).to_vec();
-        let process = Process { argv, exe: "/usr/bin/python3.12".to_owned(), ..Process::default() };
-        let identity = Identity::new(&process, &Enclosed::default(), 7, Some(8000));
+        let process = Process { argv, exe: "/opt/vllm-rs".to_owned(), ..Process::default() };
+        let top = (Tgid(7), "/usr/bin/python3.12");
+        let identity = Identity::new(&process, &Enclosed::default(), top, Some(8000));
         assert!(identity.own_spans);
         assert_eq!((identity.executable.as_str(), identity.root, identity.port), ("python3.12", 7, Some(8000)));
     }

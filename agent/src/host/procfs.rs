@@ -42,7 +42,7 @@ pub fn process(tgid: Tgid) -> Option<Process> {
         tgid,
         comm: comm(tgid),
         argv: argv(tgid),
-        exe: link(tgid, "exe"),
+        exe: executable(tgid),
         libraries: Vec::new(),
         cwd: link(tgid, "cwd"),
         beside: Vec::new(),
@@ -50,6 +50,12 @@ pub fn process(tgid: Tgid) -> Option<Process> {
     };
     process.beside = process.script().map(|script| beside(tgid, script)).unwrap_or_default();
     Some(process)
+}
+
+/// Where a process's program lies, as it sees it; "" where nobody tells.
+#[must_use]
+pub fn executable(tgid: Tgid) -> String {
+    link(tgid, "exe")
 }
 
 fn link(tgid: Tgid, name: &str) -> String {

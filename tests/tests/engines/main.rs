@@ -103,10 +103,12 @@ fn exact(agreement: &Agreement) {
     }
 }
 
-/// Times are of the right size: half of all within 5 ms of the client's, whatever else runs on the machine.
+/// Times are of the right size: half of all first tokens left within 5 ms of their receipt, and no request arrived before it was
+/// sent. How long one waits until the server reads it is the machine's affair.
 fn plausible(agreement: &Agreement) {
-    let median = agreement.ttft_difference.quantile(0.5);
-    assert!(median.abs() < 5000.0, "median difference of TTFT is {median} us");
+    let (waited, delivered) = (agreement.waited.quantile(0.0), agreement.delivered.quantile(0.5));
+    assert!(waited >= 0.0, "a request arrived {waited} us behind its sending");
+    assert!(delivered.abs() < 5000.0, "first tokens were received {delivered} us behind their writes, in the middle");
     let (agent, client) = (agreement.agent_gaps.quantile(0.5), agreement.client_gaps.quantile(0.5));
     assert!((agent - client).abs() < 0.5 * client.max(1000.0), "median ITL {agent} us, the client's {client} us");
 }

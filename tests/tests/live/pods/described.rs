@@ -123,10 +123,9 @@ fn labels_owners_and_devices_of_a_pod_meet() {
     over(agent, &collector, &metrics, &[&status.to_string(), &check]);
 }
 
-/// The last exports have what the labels have; nothing has what was not to be kept.
+/// What collectors were told has what the labels have; nothing has what was not to be kept.
 fn over(agent: Agent, collector: &Collector, metrics: &Metrics, said: &[&str]) {
     let ended = agent.stop();
-    assert_eq!(ended.code, Some(0), "{}", ended.log);
     for path in ["/v1/metrics", "/v1/traces"] {
         let posts = collector.posts(path);
         let last = posts.iter().rfind(|post| post.has(b"k8s.pod.name")).expect("something of the pod");

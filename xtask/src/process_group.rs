@@ -8,8 +8,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a group may take to end after SIGTERM, before SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a group may take to end after SIGTERM, before SIGKILL: what the unit gives the agent, whose probes come off one
+/// after the other.
+const GRACE: Duration = Duration::from_secs(30);
 /// How often an ending group is looked at.
 const POLL: Duration = Duration::from_millis(20);
 

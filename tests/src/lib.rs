@@ -50,3 +50,9 @@ pub fn nvml_folder() -> std::path::PathBuf {
 pub fn deploy_folder() -> std::path::PathBuf {
     cache::root().join("deploy")
 }
+
+/// Where `cargo xtask setup --kernels` puts other kernels and their Debian.
+#[must_use]
+pub fn kernels_folder() -> std::path::PathBuf {
+    cache::root().join("kernels")
+}

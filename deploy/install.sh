@@ -196,8 +196,12 @@ proven() {
 	is_active && [ "$(main_process)" = "$before" ] && "$1" health
 }
 
+# Its last words from the journal: between two tries to start it `systemctl status` shows none.
 explain() {
-	systemctl status --no-pager --lines=20 "$SERVICE" 2>&1 | sed 's/^/    /' || true
+	{
+		systemctl status --no-pager --lines=0 "$SERVICE"
+		journalctl --no-pager --output=cat --lines=20 --unit="$SERVICE"
+	} 2>&1 | sed 's/^/    /' || true
 }
 
 # start start|restart BINARY: a version that failed has used up the starts that systemd allows.

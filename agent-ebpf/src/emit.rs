@@ -14,12 +14,17 @@ const BPF_RB_NO_WAKEUP: u64 = 1;
 const BPF_RB_FORCE_WAKEUP: u64 = 2;
 const BPF_RB_AVAIL_DATA: u64 = 0;
 
-const SMALL: u64 = SMALL_PAYLOAD as u64;
-const MEDIUM: u64 = MEDIUM_PAYLOAD as u64;
-const LARGE: u64 = LARGE_PAYLOAD as u64;
+/// The most that is copied into one record: a mask.
+const SMALL: u64 = SMALL_PAYLOAD as u64 - 1;
+const MEDIUM: u64 = MEDIUM_PAYLOAD as u64 - 1;
+const LARGE: u64 = LARGE_PAYLOAD as u64 - 1;
+/// The most that is gathered in one record: the verifier adds the largest offset to the largest length.
+const SMALL_HALF: u64 = SMALL / 2;
+const MEDIUM_HALF: u64 = MEDIUM / 2;
+const LARGE_HALF: u64 = LARGE / 2;
 /// Listed objects behind their count that fit a record.
 const TINY_LIST: u64 = TINY_PAYLOAD as u64 / 8 - 1;
-const SMALL_LIST: u64 = SMALL / 8 - 1;
+const SMALL_LIST: u64 = SMALL_PAYLOAD as u64 / 8 - 1;
 
 const _: () = assert!((MAX_WORDS + 2) * 8 <= TINY_PAYLOAD && TINY_PAYLOAD + TEXT_BYTES as usize <= SMALL_PAYLOAD);
 const _: () = assert!(MAX_LISTED < MEDIUM / 8);
@@ -87,7 +92,7 @@ pub fn buffer<const MAX: u64>(header: &Header, from: u64, volume: u32) {
             if offset >= plan.wanted {
                 break;
             }
-            let len = sys::bound::<LARGE>(plan.wanted - offset);
+            let len = sys::least(plan.wanted - offset, LARGE);
             send::<LARGE_PAYLOAD>(header, offset, |to| copy::<LARGE>(to, from + offset, len));
         }
     }
@@ -108,14 +113,14 @@ pub fn vectors(header: &Header, at: u64, count: u64, volume: u32) {
     let wanted = plan.wanted;
     // One record says it all: what lies in vectors beyond the walked ones is an elision.
     let alone = &Header { copied: 0, ..*header };
-    if wanted <= SMALL / 2 {
-        return send::<SMALL_PAYLOAD>(alone, 0, |to| gather::<{ SMALL / 2 }>(to, at, count, wanted));
+    if wanted <= SMALL_HALF {
+        return send::<SMALL_PAYLOAD>(alone, 0, |to| gather::<SMALL_HALF>(to, at, count, wanted));
     }
-    if wanted <= MEDIUM / 2 {
-        return send::<MEDIUM_PAYLOAD>(alone, 0, |to| gather::<{ MEDIUM / 2 }>(to, at, count, wanted));
+    if wanted <= MEDIUM_HALF {
+        return send::<MEDIUM_PAYLOAD>(alone, 0, |to| gather::<MEDIUM_HALF>(to, at, count, wanted));
     }
-    if wanted <= LARGE / 2 {
-        return send::<LARGE_PAYLOAD>(alone, 0, |to| gather::<{ LARGE / 2 }>(to, at, count, wanted));
+    if wanted <= LARGE_HALF {
+        return send::<LARGE_PAYLOAD>(alone, 0, |to| gather::<LARGE_HALF>(to, at, count, wanted));
     }
     // What a vector holds beyond one large record is an elision: the next record's offset says how long.
     let header = &Header { copied: header.result as u64, ..*header };
@@ -128,9 +133,8 @@ pub fn vectors(header: &Header, at: u64, count: u64, volume: u32) {
         let Some([base, len]) = sys::read_user::<[u64; 2]>(at + index * 16) else {
             return lost(header.hook, Loss::Fault);
         };
-        let left = header.result as u64 - done;
-        let len = if len < left { len } else { left };
-        let here = sys::bound::<LARGE>(len);
+        let len = sys::least(len, header.result as u64 - done);
+        let here = sys::least(len, LARGE);
         send::<LARGE_PAYLOAD>(header, done, |to| copy::<LARGE>(to, base, here));
         done += len;
         last = [base, len];
@@ -213,7 +217,7 @@ struct Plan {
 impl Plan {
     #[inline(always)]
     fn of<const MAX: u64>(header: &Header, volume: u32) -> Plan {
-        let most = sys::bound::<MAX>(volume as u64);
+        let most = sys::least(volume as u64, MAX);
         let total = header.result as u64;
         if total <= most {
             return Plan { wanted: total, tail: 0, end: total };
@@ -221,7 +225,7 @@ impl Plan {
         if volume <= TAIL_BYTES {
             return Plan { wanted: most, tail: 0, end: most };
         }
-        let tail = sys::bound::<{ TAIL_BYTES as u64 }>(total - most);
+        let tail = sys::least(total - most, TAIL_BYTES as u64);
         Plan { wanted: most, tail, end: total }
     }
 }
@@ -237,7 +241,7 @@ struct Copied {
 #[inline(always)]
 fn copy<const MAX: u64>(to: *mut u8, from: u64, len: u64) -> Copied {
     // SAFETY: `to` has MAX bytes.
-    let failed = unsafe { sys::copy_user(to, from, sys::bound::<MAX>(len)) };
+    let failed = unsafe { sys::copy_user(to, from, sys::capped::<MAX>(len)) };
     Copied { len, failed }
 }
 
@@ -251,12 +255,10 @@ fn gather<const HALF: u64>(to: *mut u8, at: u64, count: u64, wanted: u64) -> Cop
             break;
         }
         let Some([base, len]) = sys::read_user::<[u64; 2]>(at + index * 16) else { break };
-        let left = wanted - done;
-        let len = sys::bound::<HALF>(if len < left { len } else { left });
-        let offset = sys::bound::<HALF>(done);
-        // SAFETY: offset and len are each at most HALF, and `to` holds twice that.
-        failed |= unsafe { sys::copy_user(to.add(offset as usize), base, len) };
-        done += len;
+        let len = sys::capped::<HALF>(sys::least(len, wanted - done));
+        // SAFETY: done and len are each at most HALF, and `to` holds twice that.
+        failed |= unsafe { sys::copy_user(to.add(done as usize), base, len) };
+        done = sys::capped::<HALF>(done + len);
     }
     Copied { len: done, failed }
 }

@@ -326,15 +326,15 @@ pub struct Header {
 
 /// Bytes of [`Header`].
 pub const HEADER_BYTES: usize = 64;
-/// Payload bytes of the record sizes. Ring-buffer reservations have constant sizes because a uprobe may be preempted,
-/// which makes per-CPU scratch space unsafe.
-pub const SMALL_PAYLOAD: usize = 512 - HEADER_BYTES;
+/// Payload bytes of the record sizes: powers of two, so that a mask bounds what is copied. Ring-buffer reservations have
+/// constant sizes because a uprobe may be preempted, which makes per-CPU scratch space unsafe.
+pub const SMALL_PAYLOAD: usize = 512;
 /// Of a call of a library's interface without text; otherwise as [`SMALL_PAYLOAD`].
 pub const TINY_PAYLOAD: usize = 128 - HEADER_BYTES;
 /// See [`SMALL_PAYLOAD`].
-pub const MEDIUM_PAYLOAD: usize = 4096 - HEADER_BYTES;
+pub const MEDIUM_PAYLOAD: usize = 4096;
 /// See [`SMALL_PAYLOAD`].
-pub const LARGE_PAYLOAD: usize = 16_384 - HEADER_BYTES;
+pub const LARGE_PAYLOAD: usize = 16_384;
 
 const _: () = assert!(size_of::<Header>() == HEADER_BYTES);
 const _: () = assert!(size_of::<Conn>() == 24 && size_of::<ConnId>() == 16 && size_of::<Volumes>() == 24);

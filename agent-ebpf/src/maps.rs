@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use inferscope_ebpf::{Conn, ConnId, Counts, HOOK_SLOTS, Volumes};
 
@@ -47,6 +47,10 @@ pub static SYSCALLS: Array<u64> = Array::with_max_entries(512, 0);
 #[map]
 pub static COUNTS: PerCpuArray<Counts> = PerCpuArray::with_max_entries(HOOK_SLOTS as u32, 0);
 
+/// Empty for good: see [`crate::sys::own_stack`].
+#[map]
+pub static NOWHERE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
 /// Where the object that a thread had made was stored, and its maker.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -80,3 +84,7 @@ pub static WAKE_BYTES: u64 = 1 << 20;
 /// `SYS_close` of this architecture, for the hook on libc's `syscall()`.
 #[unsafe(no_mangle)]
 pub static SYS_CLOSE: u64 = 3;
+
+/// Whether [`NOWHERE`] is gone to: never.
+#[unsafe(no_mangle)]
+pub static GO_NOWHERE: u64 = 0;

@@ -50,6 +50,7 @@ const _: () = assert!(size_of::<Message>() == 48 && core::mem::offset_of!(Messag
 /// Entry of zmq_msg_send(msg, socket, flags): on its return the frame may be gone.
 #[uprobe]
 pub fn message_send(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let [msg, socket, flags, _] = sys::arguments(&ctx);
@@ -61,6 +62,7 @@ pub fn message_send(ctx: ProbeContext) -> u32 {
 /// Entry of zmq_msg_recv(msg, socket, flags).
 #[uprobe]
 pub fn message_enter(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     call::enter(sys::cookie(&ctx), Layer::Message, sys::arguments(&ctx));
     0
 }
@@ -68,6 +70,7 @@ pub fn message_enter(ctx: ProbeContext) -> u32 {
 /// Its return: the size of the frame (at most INT_MAX), or -1.
 #[uretprobe]
 pub fn message_return(ctx: RetProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::leave(Layer::Message) else { return 0 };
     let result = ctx.ret::<u64>() as i32;
     if result < 0 {

@@ -18,6 +18,7 @@ use inferscope_ebpf::Shape;
 /// Behind the `syscall` instruction: the argument registers are untouched and the result is the kernel's own.
 #[uprobe]
 pub fn socket_whole(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let result = RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64;
@@ -39,6 +40,7 @@ pub fn socket_start(_: ProbeContext) -> u32 {
 /// Entry of a call whose exit is seen elsewhere.
 #[uprobe]
 pub fn socket_enter(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     call::enter(sys::cookie(&ctx), Layer::Socket, sys::arguments(&ctx));
     0
 }
@@ -46,6 +48,7 @@ pub fn socket_enter(ctx: ProbeContext) -> u32 {
 /// Return of a libc function: -1 hides the reason in errno.
 #[uretprobe]
 pub fn socket_return(ctx: RetProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::leave(Layer::Socket) else { return 0 };
     let result = ctx.ret::<u64>() as i64;
     // Most such failures are EAGAIN; a connection that broke is closed soon, and that is seen.
@@ -58,6 +61,7 @@ pub fn socket_return(ctx: RetProbeContext) -> u32 {
 /// The shared exit of cancellable system calls: the raw result.
 #[uprobe]
 pub fn socket_exit(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::leave(Layer::Socket) else { return 0 };
     finished(call, RetProbeContext::new(ctx.as_ptr()).ret::<u64>() as i64);
     0
@@ -66,6 +70,7 @@ pub fn socket_exit(ctx: ProbeContext) -> u32 {
 /// Entry of a call whose result does not matter: close, and `syscall(SYS_close, fd)`.
 #[uprobe]
 pub fn socket_close(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let [first, second, ..] = sys::arguments(&ctx);

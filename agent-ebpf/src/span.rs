@@ -31,6 +31,7 @@ type Arguments = [u64; 8];
 /// Entry of a function of which that is enough.
 #[uprobe]
 pub fn span_call(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let arguments = arguments(&ctx, Packed(cookie.0));
@@ -41,6 +42,7 @@ pub fn span_call(ctx: ProbeContext) -> u32 {
 /// Entry of a function that makes an object.
 #[uprobe]
 pub fn span_enter(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     call::remember(cookie, cookie.hook() as u64, sys::four_arguments(&ctx));
@@ -50,6 +52,7 @@ pub fn span_enter(ctx: ProbeContext) -> u32 {
 /// Its return: the object lies where the first argument points.
 #[uretprobe]
 pub fn span_made(ctx: RetProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::recall(sys::cookie(&ctx).hook() as u64) else { return 0 };
     if ctx.ret::<u64>() != 0 {
         return 0;
@@ -66,6 +69,7 @@ pub fn span_made(ctx: RetProbeContext) -> u32 {
 /// Entry of a function that may refuse.
 #[uprobe]
 pub fn span_try(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let [first, second, third, fourth] = sys::four_arguments(&ctx);
@@ -78,6 +82,7 @@ pub fn span_try(ctx: ProbeContext) -> u32 {
 /// Its return, which says something only where it refused.
 #[uretprobe]
 pub fn span_refused(ctx: RetProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::recall(sys::cookie(&ctx).hook() as u64) else { return 0 };
     let error = reason(ctx.ret::<u64>());
     if error == NO_ERROR {
@@ -93,6 +98,7 @@ pub fn span_refused(ctx: RetProbeContext) -> u32 {
 /// Entry of a function that is given a list of objects.
 #[uprobe]
 pub fn span_list(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let [object, list, count, _] = sys::four_arguments(&ctx);
@@ -103,6 +109,7 @@ pub fn span_list(ctx: ProbeContext) -> u32 {
 /// Entry of a function that makes an object which the same thread will most likely send.
 #[uprobe]
 pub fn span_make(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     emit::hit(sys::cookie(&ctx).hook());
     let [stored_at, maker, ..] = sys::four_arguments(&ctx);
     remember_made(Made { stored_at, maker });
@@ -112,6 +119,7 @@ pub fn span_make(ctx: ProbeContext) -> u32 {
 /// Entry of the function that sends it.
 #[uprobe]
 pub fn span_send(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     let arguments = arguments(&ctx, Packed(cookie.0));

@@ -1,5 +1,6 @@
 //! Each unsafe helper and each verifier trick, wrapped once.
 
+use crate::maps::{GO_NOWHERE, NOWHERE};
 use aya_ebpf::{
     EbpfContext,
     helpers::{
@@ -9,6 +10,20 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use inferscope_ebpf::Cookie;
+
+/// Lets a uprobe's program have its stack on its thread's.
+///
+/// From Linux 6.13 on, programs of its kind on x86 have a stack of their processor's. A uprobe may be preempted, and the
+/// same program may run there for another thread, on the same stack: a record then holds what belongs to another one's
+/// ("PREEMPT_LAZY"; met on 7.3). Programs that may call another one at their end are left out of that. This one never does:
+/// the verifier knows the constant and takes the call away when it has decided about the stack.
+#[inline(always)]
+pub fn own_stack<C: EbpfContext>(ctx: &C) {
+    if global(&GO_NOWHERE) != 0 {
+        // SAFETY: nothing of this program's is needed any more where the call succeeds.
+        unsafe { NOWHERE.tail_call(ctx, 0) };
+    }
+}
 
 /// CLOCK_MONOTONIC in nanoseconds.
 #[inline(always)]
@@ -67,12 +82,38 @@ pub fn seventh_argument(ctx: &ProbeContext) -> Option<u64> {
 /// `value`, at most `MAX`, in a way that the verifier believes.
 ///
 /// LLVM removes a plain clamp where it can prove the bound from code that the verifier has forgotten by then ("R2 min
-/// value is negative", "invalid access to memory"); the volatile read hides the value from LLVM.
+/// value is negative", "invalid access to memory"); so it gets a value that it knows nothing of.
 #[inline(always)]
 pub fn bound<const MAX: u64>(value: u64) -> u64 {
-    // SAFETY: reads a local variable.
-    let value = unsafe { core::ptr::read_volatile(&raw const value) };
+    let value = hidden(value);
     if value > MAX { MAX } else { value }
+}
+
+/// The same without a branch, for lengths of copies in loops: `MAX` is one less than a power of two.
+///
+/// The mask changes nothing, and is all that the verifier believes. It is for those that walk turns of a loop which never
+/// happen (6.1): what they know of a value there contradicts itself ("R2 min value is negative" behind a clamp), and only
+/// `&=` makes them forget that. And whatever the length, they know the same of it, so that each turn looks like the one before.
+#[inline(always)]
+pub fn capped<const MAX: u64>(value: u64) -> u64 {
+    const { assert!((MAX + 1).is_power_of_two()) };
+    hidden(least(value, MAX)) & MAX
+}
+
+/// The smaller one of two lengths (below 2^63), without a branch: each would double the paths that the verifier walks.
+#[inline(always)]
+pub fn least(one: u64, other: u64) -> u64 {
+    let difference = one.wrapping_sub(other);
+    // All ones where `one` is less. Hidden, or LLVM would see a minimum and make a branch of it.
+    let less = hidden((difference as i64 >> 63) as u64);
+    other.wrapping_add(difference & less)
+}
+
+/// `value`, of which LLVM then knows nothing.
+#[inline(always)]
+fn hidden(value: u64) -> u64 {
+    // SAFETY: reads a local variable.
+    unsafe { core::ptr::read_volatile(&raw const value) }
 }
 
 /// A global that the loader may have replaced; volatile, or LLVM would fold the value that it was compiled with.

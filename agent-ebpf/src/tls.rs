@@ -13,6 +13,7 @@ use inferscope_ebpf::Shape;
 /// Entry of SSL_read, SSL_read_ex, SSL_write, SSL_write_ex.
 #[uprobe]
 pub fn tls_enter(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     call::enter(sys::cookie(&ctx), Layer::Tls, sys::four_arguments(&ctx));
     0
 }
@@ -20,6 +21,7 @@ pub fn tls_enter(ctx: ProbeContext) -> u32 {
 /// Their return.
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let Some(call) = call::leave(Layer::Tls) else { return 0 };
     let [ssl, buffer, _, count] = call.arguments;
     let mut result = ctx.ret::<u64>() as i32 as i64;
@@ -38,6 +40,7 @@ pub fn tls_return(ctx: RetProbeContext) -> u32 {
 /// Entry of SSL_free.
 #[uprobe]
 pub fn tls_free(ctx: ProbeContext) -> u32 {
+    sys::own_stack(&ctx);
     let cookie = sys::cookie(&ctx);
     emit::hit(cookie.hook());
     call::closed(cookie, Layer::Tls, ctx.arg::<u64>(0).unwrap_or(0));

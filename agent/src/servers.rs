@@ -222,7 +222,8 @@ impl<F: FnMut(ProcessChange)> Servers<F> {
         };
         match self.probes.attach(tgid, &targets, self.source) {
             Ok(true) => {
-                tracing::info!(pid = tgid.0, hooks = self.probes.hooks(tgid).count(), "probes attached");
+                let attached = self.probes.hooks(tgid).filter(|hook| hook.state == HookState::Attached);
+                tracing::info!(pid = tgid.0, hooks = attached.count(), "probes attached");
                 if server.engine.jobs().is_some() {
                     self.probes.read_log(tgid);
                 }

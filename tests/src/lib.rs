@@ -61,3 +61,9 @@ pub fn nvml_folder() -> PathBuf {
 pub fn deploy_folder() -> PathBuf {
     cache::root().join("deploy")
 }
+
+/// Where `cargo xtask setup --kernels` puts other kernels and their Debian.
+#[must_use]
+pub fn kernels_folder() -> PathBuf {
+    cache::root().join("kernels")
+}

@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: what CI runs, which is what a developer runs.
 
 use crate::bpf_toolchain::Action;
+use crate::setup::kernels::Choice;
 use crate::step::{self, Outcome, Summary};
 use crate::{setup, test, tidy, workspace};
 use anyhow::Result;
@@ -35,6 +36,7 @@ fn steps(summary: &mut Summary) -> Result<()> {
     })?;
     test::ordinary(summary, &[])?;
     test::deployment(summary)?;
+    test::other_kernels(summary, Choice::One)?;
     test::comparators(summary)?;
     test::real_engines(summary)
 }

@@ -12,6 +12,7 @@ mod apt;
 pub mod deploy;
 pub mod engines;
 mod foreign;
+pub mod kernels;
 pub mod nvml;
 
 /// Debian's packages, which must be of one release: build-std compiles the source with exactly its own compiler.
@@ -30,6 +31,9 @@ pub struct Arguments {
     /// Also install what the tests of deploy/ are done with: helm, kubectl, buildah and their like
     #[arg(long)]
     deploy: bool,
+    /// Also install QEMU, kernels of Debian's and a disk to boot under them
+    #[arg(long)]
+    kernels: bool,
 }
 
 /// Runs the command.
@@ -43,6 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.deploy {
         deploy::install()?;
+    }
+    if arguments.kernels {
+        kernels::install(kernels::Choice::All)?;
     }
     println!("Ready: `cargo xtask test` runs the tests, `cargo xtask demo` shows the agent at work.");
     Ok(())

@@ -4,7 +4,7 @@
 //! so that a plain `cargo test` passes without root and without engines; this command runs exactly the ignored ones.
 
 use crate::privilege::Privilege;
-use crate::setup::{self, deploy, engines, nvml};
+use crate::setup::{self, deploy, engines, kernels, nvml};
 use crate::step::{self, Outcome, Summary};
 use crate::workspace::{self, Profile, Target};
 use crate::{bpf_toolchain, build, cache, dist, image};
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Also test what deploy/ ships, installing first the tools that are missing
     #[arg(long)]
     deploy: bool,
+    /// Also test under other kernels, in QEMU, installing these where they are missing (half an hour)
+    #[arg(long)]
+    kernels: bool,
     /// Arguments for the unit and replay tests' runner, after `--`
     #[arg(last = true)]
     runner: Vec<String>,
@@ -55,6 +58,9 @@ fn steps(summary: &mut Summary, arguments: &Arguments) -> Result<()> {
     }
     if arguments.deploy {
         deployment(summary)?;
+    }
+    if arguments.kernels {
+        other_kernels(summary, kernels::Choice::All)?;
     }
     if arguments.engines {
         real_engines(summary)?;
@@ -110,6 +116,19 @@ pub fn deployment(summary: &mut Summary) -> Result<()> {
     summary.step("tests of what deploy/ ships", || as_root("deploy"))
 }
 
+/// The tests under other kernels, with the release that those of deploy/ install.
+pub fn other_kernels(summary: &mut Summary, choice: kernels::Choice) -> Result<()> {
+    if !kernels::complete(choice) {
+        summary.step("setup of other kernels", || kernels::install(choice).map(|()| Outcome::Done))?;
+    }
+    summary.step("a release to install under other kernels", || dist::make(Profile::Dev).map(|_| Outcome::Done))?;
+    let name = match choice {
+        kernels::Choice::All => None,
+        kernels::Choice::One => Some(kernels::test_in_ci()),
+    };
+    summary.step("tests under other kernels", || as_root_only("kernels", name.as_deref()))
+}
+
 /// The GPU tests that others' programs take part in. No root, no GPU.
 pub fn comparators(summary: &mut Summary) -> Result<()> {
     if !nvml::complete() {
@@ -136,6 +155,11 @@ pub fn finish(summary: &Summary, result: Result<()>) -> Result<()> {
 
 /// Builds a test target as this user and runs its ignored tests as root.
 fn as_root(target: &str) -> Result<Outcome> {
+    as_root_only(target, None)
+}
+
+/// As [`as_root`], but only the test of this name where there is one.
+fn as_root_only(target: &str, name: Option<&str>) -> Result<Outcome> {
     if !workspace::has_test(PACKAGE, target)? {
         return Ok(Outcome::Skipped(format!("the package {PACKAGE} has no test target `{target}`")));
     }
@@ -147,9 +171,8 @@ fn as_root(target: &str) -> Result<Outcome> {
     let tests = workspace::compile(PACKAGE, Target::Test, target)?;
     // One at a time: each of them loads programs, and timings are judged. What they print is what the journal quotes.
     let mut run = with_agent(privilege, &tests, &agent);
-    run.args(["--ignored", "--test-threads=1", "--nocapture"])
-        .args(REPORT)
-        .current_dir(workspace::root().join("tests"));
+    run.args(["--ignored", "--test-threads=1", "--nocapture"]).args(REPORT);
+    run.args(name.iter().flat_map(|name| ["--exact", name])).current_dir(workspace::root().join("tests"));
     step::run(&mut run)?;
     Ok(Outcome::Done)
 }

@@ -2,7 +2,7 @@
 //! thread.
 
 use super::connections::Connections;
-use super::load::{LoadError, Loaded, load_program, syscall_of};
+use super::load::{self, LoadError, Loaded, load_program, syscall_of};
 use super::plan::{self, Probe};
 use crate::config::Source;
 use crate::engine::{Library, Target};
@@ -27,6 +27,10 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Of a kernel whose programs cannot be told which function they see.
+const NO_COOKIES: &str = "this kernel is too old: it has no attach cookies for uprobes, which came with Linux 5.15; \
+    `uname -r` says which one runs";
+
 /// Why a process could not be attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
@@ -43,6 +47,9 @@ pub enum AttachError {
 
 impl AttachError {
     fn of(error: &ProgramError) -> AttachError {
+        if matches!(error, ProgramError::AttachCookieNotSupported) {
+            return AttachError::Refused(NO_COOKIES.to_owned());
+        }
         let text = with_causes(error);
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -110,7 +117,8 @@ impl Probes {
     /// # Errors
     /// With the first program that the verifier refuses.
     pub fn load_all(&mut self) -> Result<Vec<Loaded>, LoadError> {
-        self.ebpf.programs_mut().filter_map(|(name, program)| load_program(name, program).transpose()).collect()
+        self.ebpf.programs_mut().try_for_each(|(name, program)| load_program(name, program))?;
+        Ok(self.ebpf.programs().filter_map(|(name, program)| load::loaded(name, program)).collect())
     }
 
     /// Attaches the exec, fork and exit tracepoints.
@@ -214,15 +222,7 @@ impl Probes {
         if self.statistics.is_none() {
             return Vec::new();
         }
-        let time = |(name, program): (&str, &Program)| {
-            let info = match program {
-                Program::UProbe(program) => program.info(),
-                Program::TracePoint(program) => program.info(),
-                Program::RawTracePoint(program) => program.info(),
-                _ => return None,
-            };
-            Some((name.to_owned(), info.ok()?.run_time()))
-        };
+        let time = |(name, program): (&str, &Program)| Some((name.to_owned(), load::info(program)?.run_time()));
         self.ebpf.programs().filter_map(time).collect()
     }
 
@@ -280,7 +280,7 @@ impl Probes {
         let program = self.ebpf.program_mut(name);
         let program = program.ok_or_else(|| AttachError::Program(format!("there is no program `{name}`")))?;
         load_program(name, program).map_err(|error| match error {
-            LoadError::Permission { .. } => AttachError::Refused(error.to_string()),
+            LoadError::Permission { .. } | LoadError::Program { .. } => AttachError::Refused(error.to_string()),
             _ => AttachError::Program(error.to_string()),
         })?;
         program.try_into().map_err(|error: ProgramError| AttachError::Program(error.to_string()))

@@ -6,13 +6,17 @@ use super::connections::Connections;
 use super::logger;
 use crate::host::privilege::{Capability, Held};
 use aya::maps::{Array, Map};
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, ProgramInfo};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use inferscope_ebpf::{Cookie, Hook};
 use std::io;
 
 /// The compiled programs. agent/build.rs makes them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("INFERSCOPE_BPF_OBJECT"));
+
+/// Whom to blame where no capability is missing. Kernels before 5.11 count maps as locked memory, of which a user has little.
+const NOTHING_MISSING: &str = "; no capability is missing, so either a security module forbids it, or this kernel is too \
+    old: Linux 5.15 or later is needed, and `uname -r` says which one runs";
 
 /// What the loader needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +117,11 @@ pub fn load(options: Options) -> Result<Kernel, LoadError> {
 }
 
 fn no_permission(error: io::Error) -> LoadError {
-    LoadError::Permission { error, blame: Held::now().blame(&[Capability::Bpf, Capability::Perfmon]) }
+    let mut blame = Held::now().blame(&[Capability::Bpf, Capability::Perfmon]);
+    if blame.is_empty() {
+        blame.push_str(NOTHING_MISSING);
+    }
+    LoadError::Permission { error, blame }
 }
 
 fn permission(error: EbpfError) -> LoadError {
@@ -128,29 +136,49 @@ fn permission(error: EbpfError) -> LoadError {
     }
 }
 
-/// Loads a program unless it is loaded. Each is loaded when it is first attached: the verifier takes 0.1 to 0.2 s for one
+/// Loads a program unless it is loaded. Each is loaded when it is first attached: the verifier takes up to 0.1 s for one
 /// that copies bytes, seconds on a busy machine, and most hosts need one of four such.
-pub(super) fn load_program(name: &str, program: &mut Program) -> Result<Option<Loaded>, LoadError> {
+pub(super) fn load_program(name: &str, program: &mut Program) -> Result<(), LoadError> {
     if program.fd().is_ok() {
-        return Ok(None);
+        return Ok(());
     }
     let result = match program {
-        Program::UProbe(program) => program.load().and_then(|()| program.info()),
-        Program::TracePoint(program) => program.load().and_then(|()| program.info()),
-        Program::RawTracePoint(program) => program.load().and_then(|()| program.info()),
-        _ => return Ok(None),
+        Program::UProbe(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
+        _ => Ok(()),
     };
-    let info = result.map_err(|error| refused(name, error))?;
-    Ok(Some(Loaded {
+    result.map_err(|error| refused(name, error))
+}
+
+/// What the kernel says of a loaded program.
+pub(super) fn loaded(name: &str, program: &Program) -> Option<Loaded> {
+    let info = info(program)?;
+    Some(Loaded {
         name: name.to_owned(),
         verified_instructions: info.verified_instruction_count(),
         translated_bytes: info.size_translated(),
-    }))
+    })
+}
+
+/// The kernel's own account of a loaded program.
+pub(super) fn info(program: &Program) -> Option<ProgramInfo> {
+    match program {
+        Program::UProbe(program) => program.info().ok(),
+        Program::TracePoint(program) => program.info().ok(),
+        Program::RawTracePoint(program) => program.info().ok(),
+        _ => None,
+    }
 }
 
 fn refused(name: &str, error: ProgramError) -> LoadError {
     match error {
-        ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::PermissionDenied => {
+        // EPERM is the lack of a capability. EACCES is the verifier's word for forbidden memory, and only without its
+        // explanation that of a security module.
+        ProgramError::LoadError { io_error, verifier_log }
+            if io_error.kind() == io::ErrorKind::PermissionDenied
+                && (io_error.raw_os_error() == Some(libc::EPERM) || verifier_log.to_string().trim().is_empty()) =>
+        {
             no_permission(io_error)
         }
         ProgramError::LoadError { io_error, verifier_log } => {

@@ -1,4 +1,6 @@
-//! Attaches a uprobe to the agent itself, for a moment: whether the kernel lets it, and what it demands for it.
+//! Attaches uprobes to the agent itself, for a moment: whether the kernel lets it, and what it demands for it.
+//!
+//! Where it does not, nothing would ever be seen, and an agent that ran all the same would look healthy.
 //!
 //! A kernel's version does not say. CAP_PERFMON was enough from 5.8 on, until "perf: Revert to requiring CAP_SYS_ADMIN for
 //! uprobes" came with 6.16 in July 2025, and into the stable series from 5.10 on; distributions have patches of their own.
@@ -10,8 +12,10 @@ use crate::host::maps;
 use crate::host::privilege::give_up::{Demand, without_sys_admin};
 use std::path::Path;
 
-/// The smallest of the programs.
-const PROGRAM: &str = "socket_start";
+/// The smallest of the programs: who may attach it may attach all.
+const SMALLEST: &str = "socket_start";
+/// The one that most calls are seen by, with every loop that a verifier may stumble over.
+const LARGEST: &str = "socket_whole";
 
 /// How the trial ended.
 #[derive(Debug)]
@@ -29,18 +33,19 @@ pub fn trial(probes: &mut Probes) -> Trial {
     let Some(offset) = own_code() else {
         return Trial::Unknown("this program's own code is not to be found in /proc/self/maps".to_owned());
     };
-    if let Ok(Ok(())) = without_sys_admin(|| attach(probes, offset)) {
-        return Trial::Works(Demand::Perfmon);
-    }
-    match attach(probes, offset) {
-        Ok(()) => Trial::Works(Demand::SysAdmin),
+    let tried = match without_sys_admin(|| attach(probes, SMALLEST, offset)) {
+        Ok(Ok(())) => Ok(Demand::Perfmon),
+        _ => attach(probes, SMALLEST, offset).map(|()| Demand::SysAdmin),
+    };
+    match tried.and_then(|demand| attach(probes, LARGEST, offset).map(|()| demand)) {
+        Ok(demand) => Trial::Works(demand),
         Err(AttachError::Refused(sentence)) => Trial::Refused(sentence),
         Err(error) => Trial::Unknown(error.to_string()),
     }
 }
 
-fn attach(probes: &mut Probes, offset: u64) -> Result<(), AttachError> {
-    let probe = Probe { program: PROGRAM, offset, cookie: 0 };
+fn attach(probes: &mut Probes, program: &'static str, offset: u64) -> Result<(), AttachError> {
+    let probe = Probe { program, offset, cookie: 0 };
     probes.attach_probe(Tgid(std::process::id()), Path::new("/proc/self/exe"), probe).map(drop)
 }
 

@@ -9,9 +9,9 @@ use std::process::Command;
 
 /// A package in a part of Debian that the machine's own apt may not know.
 #[derive(Clone, Copy, Debug)]
-pub struct Package {
+pub struct Package<'a> {
     /// Its name.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Of which Debian it is.
     pub suite: Suite,
     /// "main", "non-free".
@@ -27,7 +27,7 @@ pub enum Suite {
     Named(&'static str),
 }
 
-impl Package {
+impl Package<'_> {
     /// Unpacks it in `scratch`, which the caller removes when it has taken what it wants. Returns the root of its files.
     pub fn unpack(self, scratch: &Path) -> Result<PathBuf> {
         for folder in ["lists/partial", "cache/archives/partial"] {

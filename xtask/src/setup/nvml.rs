@@ -13,7 +13,7 @@ use std::process::Command;
 /// The release of nvitop and its exporter.
 const NVITOP: &str = "1.7.2";
 /// NVIDIA's library in Debian.
-const PACKAGE: Package = Package { name: "libnvidia-ml1", suite: Suite::Own, component: "non-free" };
+const PACKAGE: Package<'_> = Package { name: "libnvidia-ml1", suite: Suite::Own, component: "non-free" };
 
 /// Where both are.
 pub fn folder() -> PathBuf {

@@ -70,6 +70,12 @@ pub fn prometheus() -> Result<()> {
     prometheus::FAMILY.ensure()
 }
 
+/// The fresh Debian, made where it is missing.
+pub fn debian() -> Result<PathBuf> {
+    debian::FAMILY.ensure()?;
+    Ok(folder().join("debian/root"))
+}
+
 /// nfpm, installed with its family where it is missing.
 pub fn nfpm() -> Result<PathBuf> {
     packaging::FAMILY.ensure()?;

@@ -4,7 +4,6 @@ use crate::privilege::Privilege;
 use crate::step;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,27 +13,6 @@ const LOCK: &str = "-oDPkg::Lock::Timeout=120";
 /// Whether this is a Debian at all.
 pub fn is_here() -> bool {
     Path::new("/usr/bin/apt-get").is_file()
-}
-
-/// Unpacks a package (`name=1.2.*`) into a folder, without what it depends on. Nothing of it runs.
-pub fn unpack(package: &str, folder: &Path) -> Result<()> {
-    let name = package.split('=').next().unwrap_or(package);
-    // Lists may be there already; where they are not, only root can have them fetched.
-    if download(package, folder).is_err() {
-        let privilege = Privilege::find().with_context(|| format!("cannot update apt's lists for {name}"))?;
-        step::run_quietly(privilege.command("apt-get", &[]).args([LOCK, "-q", "update"]))?;
-        download(package, folder)?;
-    }
-    let begins = format!("{name}_");
-    let mut entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
-    let is_it = |path: &Path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&begins));
-    let deb = entries.find(|path| is_it(path)).with_context(|| format!("apt-get download {package} left no file"))?;
-    step::run_quietly(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(folder))?;
-    Ok(fs::remove_file(deb)?)
-}
-
-fn download(package: &str, folder: &Path) -> Result<()> {
-    step::run_quietly(Command::new("apt-get").args(["-q", "download", package]).current_dir(folder))
 }
 
 /// Installs packages, each perhaps with a version pattern (`name=1.96.*`).

@@ -10,7 +10,7 @@ use std::process::Command;
 /// A package in a part of Debian that the machine's own apt may not know.
 #[derive(Clone, Copy, Debug)]
 pub struct Package<'a> {
-    /// Its name.
+    /// Its name, perhaps with a version pattern (`name=1.2.*`).
     pub name: &'a str,
     /// Of which Debian it is.
     pub suite: Suite,
@@ -36,7 +36,8 @@ impl Package<'_> {
         fs::write(scratch.join("debian.sources"), self.sources()?)?;
         apt_get(scratch, &["update"])?;
         apt_get(scratch, &["download", self.name])?;
-        let deb = find(scratch, |name| name.starts_with(self.name) && name.ends_with(".deb"))?;
+        let begins = format!("{}_", self.name.split('=').next().unwrap_or(self.name));
+        let deb = find(scratch, |name| name.starts_with(&begins) && name.ends_with(".deb"))?;
         let unpacked = scratch.join("unpacked");
         step::run_quietly(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;
         Ok(unpacked)

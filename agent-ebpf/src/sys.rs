@@ -13,10 +13,13 @@ use inferscope_ebpf::Cookie;
 
 /// Lets a uprobe's program have its stack on its thread's.
 ///
-/// From Linux 6.13 on, programs of its kind on x86 have a stack of their processor's. A uprobe may be preempted, and the
-/// same program may run there for another thread, on the same stack: a record then holds what belongs to another one's
-/// ("PREEMPT_LAZY"; met on 7.3). Programs that may call another one at their end are left out of that. This one never does:
-/// the verifier knows the constant and takes the call away when it has decided about the stack.
+/// From Linux 6.13 on, programs of its type on x86 have a stack of their processor's (kernel/bpf/verifier.c,
+/// `bpf_enable_priv_stack`). "The supported tracing programs already have recursion check such that if the same prog is running
+/// on the same cpu again, the nested prog run will be skipped", says the change that brought it; uprobes have no such check
+/// (`bpf_prog_run_array_uprobe`) and may be preempted. The same program then runs for another thread on the same stack, and a
+/// record holds what belongs to another one's (met on 7.3, whose PREEMPT_LAZY preempts). "If any tail_call is called in the prog
+/// …, then private stack is not used": this one never is, because the verifier knows the constant, and takes the call away when
+/// it has decided about the stack.
 #[inline(always)]
 pub fn own_stack<C: EbpfContext>(ctx: &C) {
     if global(&GO_NOWHERE) != 0 {

@@ -18,6 +18,7 @@ pub mod offline;
 pub mod openai_server;
 pub mod prometheus;
 pub mod recorder;
+pub mod release;
 pub mod replay;
 pub mod server;
 pub mod stopwatch;

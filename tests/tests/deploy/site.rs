@@ -6,6 +6,8 @@ use inferscope::engine::ENGINES;
 use inferscope_tests::agent::binary;
 use inferscope_tests::load::{self, Limit, Options};
 use inferscope_tests::process_group::ProcessGroup;
+use inferscope_tests::release;
+pub use inferscope_tests::release::{BINARY, NEW, RELEASE};
 use inferscope_tests::sum;
 use serde_json::Value;
 use std::fs;
@@ -15,14 +17,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Where the unpacked release lies.
-pub const RELEASE: &str = "/opt/release";
-/// Where another release lies that a test has made of it.
-pub const NEW: &str = "/opt/new";
 /// Where tarball, packages and their checksums lie.
 pub const PACKAGES: &str = "/opt/packages";
-/// What install.sh installs from files.
-pub const BINARY: &str = "/usr/local/bin/inferscope";
 /// The configuration, whichever way it came.
 pub const CONFIG: &str = "/etc/inferscope/inferscope.yaml";
 /// What is seen is waited for; a busy machine takes its time.
@@ -76,8 +72,7 @@ impl Site {
 
     /// A release in [`NEW`] that differs from the first one by what this line of shell does in its folder.
     pub fn another_release(&self, change: &str) {
-        let sums = "rm SHA256SUMS && sha256sum * >/tmp/sums && mv /tmp/sums SHA256SUMS";
-        self.host.expect(&format!("rm -rf {NEW} && cp -r {RELEASE} {NEW} && cd {NEW} && {change} && {sums}"));
+        self.host.expect(&release::another(change));
     }
 
     /// The agent's process, as systemd knows it.

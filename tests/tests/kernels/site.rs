@@ -2,14 +2,11 @@
 
 use crate::disk::MOUNTED;
 use crate::guest::Guest;
+use inferscope_tests::release;
+pub use inferscope_tests::release::{BINARY, NEW, RELEASE};
 use inferscope_tests::sum;
 use serde_json::Value;
 
-/// What install.sh installs.
-pub const BINARY: &str = "/usr/local/bin/inferscope";
-/// Where the release lies, and where another one lies that a test has made of it.
-pub const RELEASE: &str = "/opt/release";
-pub const NEW: &str = "/opt/new";
 const CONTAINER: &str = "4f5e6d7c8b9a4f5e6d7c8b9a4f5e6d7c8b9a4f5e6d7c8b9a4f5e6d7c8b9a4f5e";
 const AGENT: u16 = 9464;
 const SERVER: u16 = 8000;
@@ -94,8 +91,7 @@ impl Site {
 
     /// A release in [`NEW`] that differs from the first one by what this line of shell does in its folder.
     pub fn another_release(&mut self, change: &str) {
-        let sums = "rm SHA256SUMS && sha256sum * >/tmp/sums && mv /tmp/sums SHA256SUMS";
-        self.guest.expect(&format!("rm -rf {NEW} && cp -r {RELEASE} {NEW} && cd {NEW} && {change} && {sums}"));
+        self.guest.expect(&release::another(change));
     }
 
     fn wait_until(&mut self, what: &str, mut holds: impl FnMut(&mut Site) -> bool) {

@@ -6,6 +6,9 @@ pub const RELEASE: &str = "/opt/release";
 pub const NEW: &str = "/opt/new";
 /// What install.sh installs from files.
 pub const BINARY: &str = "/usr/local/bin/inferscope";
+/// What makes a version of a release that starts, takes the configuration, and ends when it should work; /opt/good is one that
+/// works.
+pub const BROKEN: &str = r#"printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >inferscope"#;
 
 /// A line of shell that makes a release in [`NEW`], which differs from the first one by what `change` does in its folder.
 #[must_use]

@@ -2,6 +2,7 @@
 
 use crate::host::{Host, Init};
 use crate::site::{BINARY, CONFIG, NEW, RELEASE, Site};
+use inferscope_tests::release::BROKEN;
 use std::fs;
 
 const UNIT: &str = "/etc/systemd/system/inferscope.service";
@@ -51,8 +52,7 @@ fn a_version_that_does_not_come_up_gives_way_to_the_one_before() {
     let refused = site.host.run(&format!("{NEW}/install.sh --upgrade"));
     assert!(refused.text.contains("does not run on this host; nothing was changed"), "{}", refused.text);
 
-    // It starts, takes the configuration, and ends when it should work.
-    site.another_release(r#"printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >inferscope"#);
+    site.another_release(BROKEN);
     let failed = site.host.run(&format!("{NEW}/install.sh --upgrade"));
     println!("{}", failed.text);
     assert_eq!(failed.code, Some(1));

@@ -4,6 +4,7 @@ use crate::host::{Host, Init};
 use crate::lifecycle::removed;
 use crate::site::{CONFIG, NEW, PACKAGES, RELEASE, Site};
 use crate::tool::{output, tool};
+use inferscope_tests::release::BROKEN;
 use inferscope_tests::repository;
 use std::fs;
 
@@ -50,7 +51,7 @@ fn lifecycle(kind: &str) {
     println!("{}", site.host.expect(&format!("{RELEASE}/install.sh --from {PACKAGES}/*.{kind}")));
     site.sees_requests();
 
-    site.another_release(r#"cp inferscope /opt/good && printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >inferscope"#);
+    site.another_release(&format!("cp inferscope /opt/good && {BROKEN}"));
     let broken = packaged(&site.host, kind, "9.9.9");
     let failed = site.host.run(&format!("{RELEASE}/install.sh --upgrade --from {broken}"));
     assert_eq!(failed.code, Some(1), "{}", failed.text);

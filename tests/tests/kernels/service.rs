@@ -2,6 +2,7 @@
 
 use crate::disk::MOUNTED;
 use crate::site::{BINARY, NEW, Site};
+use inferscope_tests::release::BROKEN;
 
 /// Where the service's control group is.
 const GROUP: &str = "/sys/fs/cgroup/system.slice/inferscope.service";
@@ -116,7 +117,7 @@ pub fn upgrade(site: &mut Site) {
     site.another_release("printf x >>inferscope");
     site.guest.expect(&format!("{NEW}/install.sh --upgrade && cmp {NEW}/inferscope {BINARY}"));
     site.guest.expect(&format!("cp -p {BINARY} /opt/good"));
-    site.another_release(r#"printf '#!/bin/sh\n[ "$1" != run ] || exit 1\nexec /opt/good "$@"\n' >inferscope"#);
+    site.another_release(BROKEN);
     let failed = site.guest.run(&format!("{NEW}/install.sh --upgrade"));
     assert_eq!(failed.code, 1, "{}", failed.text);
     assert!(failed.text.contains("The version before runs again."), "{}", failed.text);
